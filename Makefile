@@ -1,0 +1,32 @@
+# Everything runs in .venv, which the first command makes.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test unit lint lab clean
+
+demo: .venv/ready  ## the main job: draw a world, train, evaluate, report (about 5 minutes on 2 cores)
+	$(BIN)/scm demo
+
+test: lint  ## lint, types and all tests
+	$(BIN)/pytest
+
+unit: .venv/ready  ## the tests that train nothing long
+	$(BIN)/pytest -m "not slow"
+
+lint: .venv/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+lab: .venv/ready  ## JupyterLab on the notebooks
+	$(BIN)/jupyter lab notebooks
+
+.venv/ready: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version.split()[0] + ": make PYTHON=/path/to/python3.11")'
+	@echo "Setting up .venv (once; torch makes this a download of some GB on Linux) ..."
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev]"
+	@touch $@
+
+clean:
+	rm -rf .venv build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,346 @@
+"""What a camera sees: its scene behind the person, its way of taking a picture, and things that stand in front."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFilter
+
+from data_prep.drawing import RGB, Array, Canvas, Layer, reduce_layer, shade, tint
+
+# A background's ground begins at this share of its height, wherever its wall or trees stand.
+GROUND = 0.7
+
+
+def _bricks(c: Canvas, rng: np.random.Generator, y0: float, y1: float, brick: tuple[float, float], colour: RGB) -> None:
+    """Fill the canvas between two heights with bricks (or tiles) of about one colour."""
+    c.box(0, y0, c.wide, y1, shade(colour, 0.72))
+    for row, y in enumerate(np.arange(y0, y1, brick[1])):
+        for x in np.arange(-brick[0] * (row % 2) / 2, c.wide, brick[0]):
+            face = shade(colour, rng.uniform(0.85, 1.12))
+            c.box(x + 0.006, y + 0.006, x + brick[0] - 0.006, min(y + brick[1] - 0.006, y1), face)
+
+
+def _street(c: Canvas, rng: np.random.Generator, ground: float) -> None:
+    x = 0.0
+    while x < c.wide:
+        wide, top = rng.uniform(0.5, 0.9), rng.uniform(-0.1, 0.15)
+        colour = tint(rng, 110, 200)
+        c.box(x, top, x + wide, ground, colour)
+        pane = shade(tint(rng, 50, 90, 0.3), 1.0)
+        for y in np.arange(top + 0.12, ground - 0.25, 0.3):
+            for left in np.arange(x + 0.08, x + wide - 0.15, 0.22):
+                c.box(left, y, left + 0.12, y + 0.18, shade(colour, 1.2))
+                c.box(left + 0.012, y + 0.012, left + 0.108, y + 0.168, shade(pane, rng.uniform(0.8, 1.6)))
+        c.box(x + 0.12, ground - 0.3, x + 0.3, ground, tint(rng, 50, 120))
+        x += wide
+    c.box(0, ground, c.wide, ground + 0.16, (168, 164, 158))
+    c.box(0, ground + 0.16, c.wide, ground + 0.19, (205, 202, 196))
+
+
+def _wall(c: Canvas, rng: np.random.Generator, ground: float) -> None:
+    _bricks(c, rng, 0, ground, (0.17, 0.07), tint(rng, 120, 160, 0.3) if rng.random() < 0.3 else (164, 92, 70))
+    for x in np.arange(rng.uniform(0, 0.4), c.wide, 0.9):
+        colour = tint(rng, 90, 220, 1.2)
+        c.box(x, ground - 0.75, x + 0.26, ground - 0.38, (235, 232, 225))
+        c.box(x + 0.015, ground - 0.735, x + 0.245, ground - 0.395, colour)
+        c.oval(x + 0.13, ground - 0.6, 0.07, 0.07, shade(colour, 1.5))
+        for line in range(3):
+            c.box(
+                x + 0.04,
+                ground - 0.49 + line * 0.03,
+                x + rng.uniform(0.12, 0.22),
+                ground - 0.475 + line * 0.03,
+                (30, 30, 34),
+            )
+
+
+def _park(c: Canvas, rng: np.random.Generator, ground: float) -> None:
+    c.box(0, 0, c.wide, ground, (186, 208, 224))
+    for _ in range(60):
+        c.oval(
+            rng.uniform(0, c.wide),
+            ground - rng.uniform(0.1, 0.5),
+            0.2,
+            0.15,
+            shade((92, 128, 76), rng.uniform(0.7, 1.15)),
+        )
+    for x in np.arange(rng.uniform(0, 0.3), c.wide, 0.55):
+        bark = shade((98, 76, 58), rng.uniform(0.7, 1.2))
+        c.shape([(x - 0.03, 0.1), (x + 0.03, 0.1), (x + 0.05, ground + 0.02), (x - 0.05, ground + 0.02)], bark)
+        for _ in range(40):
+            leaf = shade((74, 122, 60), rng.uniform(0.7, 1.35))
+            c.oval(x + rng.normal(0, 0.16), rng.normal(0.2, 0.16), 0.07, 0.05, leaf)
+    c.box(0, ground, c.wide, c.tall, (112, 148, 80))
+    c.shape([(0, ground + 0.14), (c.wide, ground + 0.08), (c.wide, c.tall), (0, c.tall)], (196, 178, 146))
+
+
+def _shop(c: Canvas, rng: np.random.Generator, ground: float) -> None:
+    c.box(0, 0, c.wide, ground, tint(rng, 60, 100))
+    for x in np.arange(0.05, c.wide, 0.85):
+        glow, sign = tint(rng, 170, 225, 0.25), tint(rng, 90, 190, 1.2)
+        c.box(x, 0.3, x + 0.76, ground - 0.12, glow)
+        for item in range(4):
+            left, tall = x + 0.05 + 0.18 * item, rng.uniform(0.15, 0.42)
+            c.box(left, ground - 0.14 - tall, left + 0.12, ground - 0.14, tint(rng, 60, 220, 1.2), 0.03)
+            c.oval(left + 0.06, ground - 0.17 - tall, 0.03, 0.035, tint(rng, 120, 210, 0.3))
+        c.shape(
+            [(x + 0.1, 0.3), (x + 0.25, 0.3), (x + 0.05, ground - 0.12), (x, ground - 0.12), (x, 0.75)],
+            shade(glow, 1.1),
+        )
+        for stripe in range(8):
+            edge = x - 0.02 + 0.1 * stripe
+            c.box(edge, 0.12, edge + 0.1, 0.34, sign if stripe % 2 else (238, 234, 228))
+    c.box(0, ground - 0.12, c.wide, ground, tint(rng, 60, 110, 0.3))
+    _bricks(c, rng, ground, c.tall, (0.3, 0.16), (178, 172, 164))
+
+
+def _station(c: Canvas, rng: np.random.Generator, ground: float) -> None:
+    _bricks(c, rng, 0, ground, (0.12, 0.12), tint(rng, 190, 220, 0.25))
+    band = tint(rng, 70, 150, 1.4)
+    c.box(0, ground - 0.62, c.wide, ground - 0.5, band)
+    for x in np.arange(rng.uniform(0.1, 0.5), c.wide, 0.8):
+        c.box(x, ground - 0.6, x + 0.34, ground - 0.52, (240, 240, 236))
+        c.box(x + 0.05, ground - 0.575, x + 0.29, ground - 0.545, (36, 38, 60))
+        c.box(x + 0.5, 0, x + 0.62, ground + 0.05, shade(band, 0.6))
+        c.box(x + 0.52, 0, x + 0.55, ground + 0.05, shade(band, 0.9))
+    _bricks(c, rng, ground, c.tall, (0.22, 0.1), (150, 150, 154))
+    c.box(0, ground + 0.1, c.wide, ground + 0.16, (226, 190, 60))
+
+
+def _crossing(c: Canvas, rng: np.random.Generator, ground: float) -> None:
+    c.box(0, 0, c.wide, ground, (200, 212, 222))
+    for x in np.arange(0, c.wide, 0.4):
+        c.box(x, rng.uniform(0.1, 0.5), x + 0.42, ground, tint(rng, 120, 190, 0.3))
+    for x in np.arange(rng.uniform(0, 0.5), c.wide, 1.1):
+        car = tint(rng, 70, 210, 1.3)
+        c.box(x, ground - 0.17, x + 0.62, ground - 0.03, car, 0.04)
+        c.shape(
+            [(x + 0.12, ground - 0.16), (x + 0.2, ground - 0.27), (x + 0.42, ground - 0.27), (x + 0.52, ground - 0.16)],
+            (70, 80, 92),
+        )
+        for wheel in (0.13, 0.48):
+            c.oval(x + wheel, ground - 0.03, 0.055, 0.055, (36, 36, 38))
+        c.box(x + 0.85, 0, x + 0.88, ground, (70, 74, 78))
+        c.box(x + 0.82, 0.32, x + 0.91, 0.56, (40, 42, 46), 0.02)
+        for lamp, colour in enumerate(((214, 64, 50), (90, 80, 40), (60, 90, 70))):
+            c.oval(x + 0.865, 0.365 + 0.075 * lamp, 0.027, 0.027, colour)
+    c.box(0, ground, c.wide, c.tall, (104, 106, 110))
+    for x in np.arange(-0.5, c.wide, 0.42):
+        c.shape([(x + 0.3, ground + 0.07), (x + 0.5, ground + 0.07), (x + 0.3, c.tall), (x, c.tall)], (222, 222, 218))
+
+
+SCENES = {"street": _street, "wall": _wall, "park": _park, "shop": _shop, "station": _station, "crossing": _crossing}
+
+
+@lru_cache(maxsize=64)
+def panorama(seed: int, camera: int, unit: int) -> Image.Image:
+    """Return what a camera can see at most: RGB, 3 frame heights wide and 1.5 high, `unit` pixels a frame height."""
+    rng = np.random.default_rng([seed, 4, camera])
+    canvas = Canvas(3.0, 1.5, unit, (128, 126, 122))
+    list(SCENES.values())[(camera - 1) % len(SCENES)](canvas, rng, 1.5 * GROUND)
+    picture = np.asarray(canvas.image.convert("RGB"), np.float32)
+    for cell, strength in ((unit // 6, 0.10), (max(unit // 64, 1), 0.05)):
+        shape = picture.shape[1] // cell + 2, picture.shape[0] // cell + 2
+        grain = Image.fromarray(rng.normal(1, strength, shape[::-1]).astype(np.float32))
+        picture = picture * np.asarray(grain.resize(picture.shape[1::-1], Image.Resampling.BICUBIC))[..., None]
+    # Duller than the persons, as things are that are farther away.
+    picture = 30 + 0.8 * (0.65 * picture + 0.35 * picture.mean(2, keepdims=True))
+    depth = np.linspace(-1, 1, picture.shape[0])[:, None, None]
+    return Image.fromarray(np.clip(picture * (1 - 0.12 * depth), 0, 255).astype(np.uint8))
+
+
+def background(seed: int, camera: int, height: int, width: int, rng: np.random.Generator) -> Array:
+    """Return what is behind the person, (H, W, 3): a piece of the camera's scene with other things on the ground."""
+    unit = 2 * height
+    scene = panorama(seed, camera, unit)
+    tall = rng.uniform(0.92, 1.12)
+    wide = tall * width / height
+    top = min(1.5 * GROUND - rng.uniform(0.62, 0.76) * tall, 1.5 - tall)
+    left = rng.uniform(0, 3.0 - wide)
+    box = (left * unit, top * unit, (left + wide) * unit, (top + tall) * unit)
+    crop = scene.resize((2 * width, 2 * height), Image.Resampling.BILINEAR, box)
+    pen = ImageDraw.Draw(crop)
+    for _ in range(rng.integers(0, 4)):
+        x, y = rng.uniform(0, crop.width), rng.uniform(0.7, 0.98) * unit
+        colour, kind, size = tint(rng, 60, 190, 0.7), rng.integers(4), rng.uniform(0.7, 1.2) * unit
+        if kind == 0:
+            pen.polygon([(x - 0.05 * size, y), (x, y - 0.16 * size), (x + 0.05 * size, y)], fill=(214, 104, 44))
+            pen.line([(x - 0.026 * size, y - 0.08 * size), (x + 0.026 * size, y - 0.08 * size)], (240, 240, 236), 6)
+        elif kind == 1:
+            pen.rounded_rectangle([x - 0.07 * size, y - 0.24 * size, x + 0.07 * size, y], 0.02 * size, fill=colour)
+            pen.rectangle(
+                [x - 0.075 * size, y - 0.24 * size, x + 0.075 * size, y - 0.2 * size], fill=shade(colour, 0.6)
+            )
+        elif kind == 2:
+            pen.ellipse([x - 0.16 * size, y - 0.03 * size, x + 0.16 * size, y + 0.03 * size], fill=(112, 112, 116))
+        else:
+            pen.rounded_rectangle([x - 0.03 * size, y - 0.36 * size, x + 0.03 * size, y], 0.03 * size, fill=colour)
+            pen.ellipse([x - 0.03 * size, y - 0.44 * size, x + 0.03 * size, y - 0.35 * size], fill=shade(colour, 1.3))
+    daylight = rng.normal(1, 0.1) * rng.normal(1, 0.04, 3)
+    return np.clip(np.asarray(crop.reduce(2), np.float32) * daylight, 0, 255)
+
+
+def shadow(person: Layer, rng: np.random.Generator) -> Array:
+    """Return the factor (H, W, 1) by which a person darkens the ground around the feet."""
+    height, width = person.regions.shape
+    rows, columns = np.nonzero(person.regions)
+    foot, middle = rows.max() - 0.012 * height, columns[rows > rows.max() - 0.08 * height].mean()
+    canvas = Image.new("L", (width, height))
+    a, b = 0.17 * height, 0.022 * height
+    middle += rng.uniform(0.0, 0.05) * height
+    ImageDraw.Draw(canvas).ellipse([middle - a, foot - b, middle + a, foot + b], fill=130)
+    soft = canvas.filter(ImageFilter.GaussianBlur(0.014 * height))
+    return 1 - np.asarray(soft, np.float32)[..., None] / 255
+
+
+def take(picture: Array, camera: Camera, rng: np.random.Generator) -> Array:
+    """Return a picture (0 to 255) as a camera takes it: cast, exposure, blur and noise, a little other each time."""
+    gains = camera.gains * rng.uniform(0.92, 1.08) * rng.normal(1, 0.03, 3)
+    picture = np.clip(picture * gains / 255, 0, 1) ** (camera.gamma * rng.uniform(0.92, 1.08)) * 255
+    image = Image.fromarray(picture.astype(np.uint8)).filter(ImageFilter.GaussianBlur(camera.blur))
+    noisy = np.asarray(image, np.float32) + camera.noise * rng.standard_normal(picture.shape, np.float32)
+    return np.clip(noisy, 0, 255).astype(np.uint8)
+
+
+class Camera(NamedTuple):
+    """What a camera does to a picture; gains are of red, green and blue."""
+
+    gains: Array
+    gamma: float
+    blur: float
+    noise: float
+    views: Array
+
+
+@lru_cache(maxsize=64)
+def camera_of(seed: int, number: int, cameras: int, height: int, cast: float) -> Camera:
+    """Return one of a world's cameras (from 1): colour cast, exposure, sharpness and the views it mostly sees."""
+    rng = np.random.default_rng([seed, 2])
+    start, order = rng.uniform(0, 2 * np.pi), rng.permutation(cameras)
+    hue = start + 2 * np.pi * order[number - 1] / cameras
+    rng = np.random.default_rng([seed, 3, number])
+    gains = 1.0 + cast * np.cos(hue + 2 * np.pi / 3 * np.arange(3))
+    views = np.full(3, 0.2)
+    views[(number - 1) % 3] = 0.6
+    sharp = height / 192
+    return Camera(gains, rng.uniform(0.87, 1.16), rng.uniform(0.2, 0.9) * sharp, rng.uniform(1.5, 5.0), views)
+
+
+def _vehicle(ratio: float, rng: np.random.Generator, unit: int) -> tuple[Canvas, str, float]:
+    paint_colour, tall = tint(rng, 60, 215, 1.1), rng.uniform(0.62, 0.95)
+    glass, dark = (62, 74, 88), (34, 34, 38)
+    if rng.random() < 0.6:
+        c = Canvas(2.0, tall, unit)
+        c.shape([(0.3, 0.42 * tall), (0.55, 0), (1.3, 0), (1.62, 0.42 * tall)], paint_colour)
+        c.shape([(0.4, 0.42 * tall), (0.6, 0.06), (0.9, 0.06), (0.9, 0.42 * tall)], glass)
+        c.shape([(0.95, 0.42 * tall), (0.95, 0.06), (1.26, 0.06), (1.5, 0.42 * tall)], shade(glass, 1.25))
+        c.box(0.05, 0.4 * tall, 1.95, 0.9 * tall, paint_colour, 0.1)
+        c.box(0.05, 0.7 * tall, 1.95, 0.74 * tall, shade(paint_colour, 0.72))
+        c.box(0.92, 0.42 * tall, 0.93, 0.85 * tall, shade(paint_colour, 0.6))
+        c.box(1.0, 0.5 * tall, 1.1, 0.53 * tall, shade(paint_colour, 1.4))
+        for x in (0.42, 1.5):
+            c.oval(x, 0.83 * tall, 0.19, 0.17 * tall, dark)
+            c.oval(x, 0.83 * tall, 0.1, 0.09 * tall, (176, 178, 182))
+        return c, "up", rng.uniform(-1.3, -0.25)
+    wide = 1.25 * ratio
+    c = Canvas(wide, tall, unit)
+    c.shape([(0.06, 0.4 * tall), (0.13, 0), (wide - 0.13, 0), (wide - 0.06, 0.4 * tall)], paint_colour)
+    c.shape([(0.1, 0.37 * tall), (0.155, 0.04), (wide - 0.155, 0.04), (wide - 0.1, 0.37 * tall)], glass)
+    c.box(0, 0.38 * tall, wide, 0.92 * tall, paint_colour, 0.06)
+    c.box(0.14, 0.55 * tall, wide - 0.14, 0.7 * tall, dark, 0.02)
+    c.box(wide / 2 - 0.09, 0.78 * tall, wide / 2 + 0.09, 0.85 * tall, (228, 226, 214))
+    for x in (0.07, wide - 0.07):
+        c.oval(x, 0.55 * tall, 0.055, 0.05, (240, 236, 214))
+        c.box(x - 0.06, 0.88 * tall, x + 0.06, tall, dark, 0.03)
+    return c, "up", rng.uniform(-0.15, 0.03)
+
+
+def _pole(ratio: float, rng: np.random.Generator, unit: int) -> tuple[Canvas, str, float]:
+    wide = rng.uniform(0.075, 0.19)
+    c = Canvas(wide, 1.0, unit)
+    if rng.random() < 0.5:
+        bark = shade((108, 84, 64), rng.uniform(0.7, 1.3))
+        c.box(0, 0, wide, 1, bark)
+        for _ in range(90):
+            x, y = rng.uniform(0, wide), rng.uniform(-0.1, 1)
+            c.shape(
+                [(x, y), (x + 0.006, y + 0.05), (x - 0.002, y + rng.uniform(0.08, 0.2))],
+                shade(bark, rng.uniform(0.6, 1.25)),
+            )
+    else:
+        metal = tint(rng, 80, 190, 0.5)
+        c.box(0, 0, wide, 1, metal)
+        for y in np.arange(rng.uniform(0, 0.2), 1, 0.28):
+            c.box(0, y, wide, y + 0.09, tint(rng, 60, 230, 1.2))
+            c.box(0.1 * wide, y + 0.02, 0.8 * wide, y + 0.03, (235, 235, 230))
+    return c, "across", 0.0
+
+
+def _plant(ratio: float, rng: np.random.Generator, unit: int) -> tuple[Canvas, str, float]:
+    upward = rng.random() < 0.6
+    c = Canvas(1.3 * ratio if upward else 0.9 * ratio, 0.95, unit)
+    green = shade((72, 118, 58), rng.uniform(0.75, 1.3))
+    middle = c.wide / 2
+    for x in np.linspace(0.12, c.wide - 0.12, 5):
+        c.oval(x, 0.68, 0.17, 0.52 if not upward else 0.42 + rng.uniform(-0.05, 0.07), shade(green, 0.62))
+    for _ in range(260):
+        x, y = rng.uniform(0.04, c.wide - 0.04), rng.uniform(0.1, 1) ** 0.8
+        edge = abs(x - middle) / middle
+        leaf, turn = shade(green, rng.uniform(0.6, 1.3) * (1.25 - 0.4 * y)), rng.uniform(0, math.pi)
+        y = max(y, 0.08 + (0.24 if upward else 0.12) * edge**2)
+        a, b = 0.05 * math.cos(turn), 0.05 * math.sin(turn)
+        c.shape([(x - a, y - b), (x + b / 2.5, y - a / 2.5), (x + a, y + b), (x - b / 2.5, y + a / 2.5)], leaf)
+    if rng.random() < 0.35:
+        bloom = tint(rng, 150, 225, 1.2)
+        for _ in range(25):
+            c.oval(rng.uniform(0.05, c.wide - 0.05), rng.uniform(0.2, 0.95), 0.014, 0.014, bloom)
+    return c, ("up" if upward else "across"), (rng.uniform(-0.15, 0.0) if upward else 0.05)
+
+
+def _sign(ratio: float, rng: np.random.Generator, unit: int) -> tuple[Canvas, str, float]:
+    style, colour = rng.integers(3), tint(rng, 70, 210, 1.1)
+    if style == 0:
+        c = Canvas(1.2 * ratio, 0.9, unit)
+        _bricks(c, rng, 0.05, 0.9, (0.15, 0.065), tint(rng, 100, 180, 0.5))
+        c.box(0, 0, c.wide, 0.05, (190, 186, 178))
+        return c, "up", rng.uniform(-0.1, 0.0)
+    axis = "up" if style == 1 else str(rng.choice(["across", "down"]))
+    c = Canvas(1.1 * ratio if axis != "across" else 0.75 * ratio, 0.9, unit)
+    c.box(0, 0, c.wide, c.tall, shade(colour, 0.6), 0.02)
+    c.box(0.015, 0.015, c.wide - 0.015, c.tall - 0.015, colour, 0.02)
+    ink = (240, 238, 230) if sum(colour) < 400 else (40, 42, 52)
+    if rng.random() < 0.4:
+        for y in np.arange(-0.6, 0.9, 0.16):
+            c.shape([(0.02, y + 0.4), (c.wide - 0.02, y), (c.wide - 0.02, y + 0.08), (0.02, y + 0.48)], ink)
+    else:
+        for y in np.arange(0.08, 0.8, 0.13):
+            x = 0.05
+            while x < c.wide - 0.12:
+                word = rng.uniform(0.04, 0.14)
+                c.box(x, y, min(x + word, c.wide - 0.05), y + 0.055, ink, 0.01)
+                x += word + 0.03
+    return c, axis, (rng.uniform(-0.05, 0.0) if axis != "across" else rng.uniform(0.0, 0.15))
+
+
+OCCLUDERS = {"vehicle": _vehicle, "pole": _pole, "plant": _plant, "sign": _sign}
+
+
+def draw_occluder(kind: str, height: int, width: int, rng: np.random.Generator) -> tuple[Layer, str, int]:
+    """Draw something to stand in front: a layer of its own size, the way it slides in, its other coordinate.
+
+    It slides "up" from below, "down" from above or "across" from a side, in pixels of a (height, width) frame.
+    """
+    canvas, axis, fixed = OCCLUDERS[kind](width / height, rng, 2 * height)
+    picture = np.asarray(canvas.image, np.float32)
+    rows, columns = picture.shape[:2]
+    light = 1.06 - 0.2 * np.linspace(0, 1, rows, dtype=np.float32)[:, None]
+    if kind == "pole":
+        light = light * (0.55 + 0.55 * np.sin(np.linspace(0.5, 2.9, columns, dtype=np.float32)))
+    light = light + rng.normal(0, 0.03, (rows, columns)).astype(np.float32)
+    alpha = picture[..., 3] / 255
+    colour = np.clip(picture[..., :3] * light[..., None], 0, 255) * alpha[..., None]
+    return reduce_layer(colour, alpha, (alpha > 0).astype(np.uint8)), axis, round(fixed * height)

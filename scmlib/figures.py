@@ -1,0 +1,221 @@
+"""Figures: pure functions from tables and arrays to matplotlib, each with alt text made from the same numbers."""
+
+from __future__ import annotations
+
+import base64
+import io
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch, Rectangle
+from numpy.typing import NDArray
+
+from scmlib.checkpoints import write_atomically
+from scmlib.datasets import REGION_COLOURS, REGIONS
+from scmlib.evaluation import Ranking
+
+Pictures = NDArray[np.uint8]  # (N, H, W, 3)
+
+COLOURS = sns.color_palette("colorblind")
+RIGHT, WRONG = COLOURS[0], COLOURS[1]  # blue and orange: apart for every common colour blindness
+MASKS = "cividis"  # perceptually uniform, made for colour-blind readers
+REGION_MAP = ListedColormap(np.array(REGION_COLOURS) / 255)
+
+
+def new_figure(width: float, height: float, alt: str = "") -> Figure:
+    """An empty figure of our style, in inches, outside pyplot's global state; `alt` describes it in words."""
+    figure = Figure((width, height), layout="constrained")
+    figure.set_label(alt)
+    return figure
+
+
+def png(figure: Figure, dpi: int = 110) -> bytes:
+    """The figure as a PNG file that carries its alt text."""
+    buffer = io.BytesIO()
+    # A fixed Software entry keeps equal figures equal to the byte across matplotlib's versions.
+    figure.savefig(buffer, format="png", dpi=dpi, metadata={"Description": alt_text(figure), "Software": "scmlib"})
+    return buffer.getvalue()
+
+
+def save(figure: Figure, path: Path) -> Path:
+    """Write the figure as a PNG file."""
+    write_atomically(path, png(figure))
+    return path
+
+
+def alt_text(figure: Figure) -> str:
+    """What the figure shows, in words."""
+    return str(figure.get_label())
+
+
+def html(figure: Figure) -> str:
+    """The figure as an <img> element that needs no other file."""
+    data = base64.b64encode(png(figure)).decode()
+    alt = alt_text(figure).replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")
+    return f'<img src="data:image/png;base64,{data}" alt="{alt}">'
+
+
+def bare(grid: Iterable[Axes]) -> None:
+    """Take ticks and frames off pictures."""
+    for axes in grid:
+        axes.set(xticks=[], yticks=[])
+        axes.spines[:].set_visible(False)
+
+
+def draw_training(log: pd.DataFrame) -> Figure:
+    """Loss terms and learning rate against epochs, from a run's log."""
+    first, last = log.iloc[0], log.iloc[-1]
+    figure = new_figure(
+        10,
+        3.4,
+        f"Training: the loss falls from {first['loss']:.2f} in epoch {first['epoch']:.0f} to {last['loss']:.2f} in "
+        f"epoch {last['epoch']:.0f}; the learning rate peaks at {log['learning_rate'].max():.3g}.",
+    )
+    identity, others, rate = figure.subplots(1, 3)
+    for i, name in enumerate(str(name) for name in log if str(name).startswith("cross_entropy_")):
+        labels = {0: "global, mean", 1: "cooperative, mean", 2: "global, max"}
+        identity.plot(log["epoch"], log[name], color=COLOURS[i], label=labels.get(i, f"competitive {i - 2}, max"))
+    identity.set(title="Identity loss of each embedding", ylabel="cross-entropy (nats)", ylim=(0, None))
+    others.plot(log["epoch"], log["triplet_0"], color=COLOURS[0], label="triplet, global")
+    others.plot(log["epoch"], log["triplet_1"], color=COLOURS[1], label="triplet, cooperative")
+    others.set(title="Triplet loss and overlap of masks", ylabel="triplet loss", ylim=(0, None))
+    shared = others.twinx()
+    shared.plot(log["epoch"], log["overlap"], color="0.4", linestyle="--", label="overlap (right axis)")
+    shared.set(ylabel="overlap, summed over a batch", ylim=(0, None))
+    lines = [*others.get_lines(), *shared.get_lines()]
+    others.legend(lines, [str(line.get_label()) for line in lines], fontsize="small", frameon=False)
+    identity.legend(fontsize="small", frameon=False)
+    rate.step(log["epoch"], log["learning_rate"], where="mid", color=COLOURS[0])
+    rate.set(title="Learning rate", ylabel="learning rate", ylim=(0, None))
+    for axes in (identity, others, rate):
+        axes.set_xlabel("epoch")
+        axes.spines["top"].set_visible(False)
+    return figure
+
+
+def draw_cmc(rankings: Mapping[str, Ranking], ranks: int = 20) -> Figure:
+    """CMC curves of several methods on the same queries."""
+    said = "; ".join(f"{name} {r.cmc[0]:.1%} at rank 1, mAP {r.mAP:.1%}" for name, r in rankings.items())
+    figure = new_figure(5.6, 3.6, f"Share of queries with a true match among the first k: {said}.")
+    axes = figure.subplots()
+    x = np.arange(1, ranks + 1)
+    for i, (name, ranking) in enumerate(rankings.items()):
+        label = f"{name} (mAP {ranking.mAP:.1%})"
+        axes.plot(x, ranking.cmc[:ranks], marker="os^D"[i % 4], markersize=4, color=COLOURS[i], label=label)
+    axes.set(xlabel="rank k", ylabel="queries matched within k", ylim=(0, 1.02), xticks=[1, 5, 10, 15, 20])
+    axes.yaxis.set_major_formatter(mpl.ticker.PercentFormatter(1))
+    axes.legend(frameon=False, loc="lower right")
+    sns.despine(ax=axes)
+    return figure
+
+
+def draw_sheet(pictures: Pictures, columns: int) -> Figure:
+    """A contact sheet, row by row."""
+    rows = -(-len(pictures) // columns)
+    height = 1.05 * rows * pictures.shape[1] / pictures.shape[2]
+    figure = new_figure(1.05 * columns, height, f"{len(pictures)} images, {columns} in a row.")
+    grid = figure.subplots(rows, columns, squeeze=False)
+    for axes, picture in zip(grid.flat, pictures, strict=False):
+        axes.imshow(picture)
+    bare(grid.flat)
+    return figure
+
+
+def draw_masks(
+    pictures: Pictures,
+    competitive: NDArray[np.float32],
+    truth: NDArray[np.uint8] | None = None,
+    titles: Sequence[str] = (),
+) -> Figure:
+    """A row an image: the picture, each competitive mask and the cooperative mask over it, and the truth if known.
+
+    Args:
+        pictures: (N, H, W, 3) uint8.
+        competitive: (N, P, h, w) in [0, 1]; drawn cell by cell, on one scale with their sum.
+        truth: (N, H, W) index maps, see `REGIONS`.
+        titles: a line for each image.
+    """
+    N, P = competitive.shape[:2]
+    cooperative = competitive.sum(1)
+    top = max(1.0, float(cooperative.max()))
+    heads = ["picture", *(f"competitive {i + 1}" for i in range(P)), "cooperative", *(["truth"] * (truth is not None))]
+    share = ", ".join(f"{x:.0%}" for x in competitive.mean((0, 2, 3)) / max(1e-9, cooperative.mean()))
+    figure = new_figure(
+        1.35 * len(heads) + 1.2,
+        1.35 * N * pictures.shape[1] / pictures.shape[2] + 0.6,
+        f"Masks of {N} images: competitive masks 1 to {P} hold {share} of the cooperative mask's mass, which reaches "
+        f"{float(cooperative.max()):.2f} in its strongest cell.",
+    )
+    grid = figure.subplots(N, len(heads), squeeze=False)
+    for row in range(N):
+        for axes, mask in zip(grid[row, 1 : P + 2], [*competitive[row], cooperative[row]], strict=True):
+            drawn = _overlay(axes, pictures[row], mask, top)
+        grid[row, 0].imshow(pictures[row])
+        if truth is not None:
+            grid[row, -1].imshow(truth[row], cmap=REGION_MAP, vmin=-0.5, vmax=len(REGIONS) - 0.5)
+        if titles:
+            grid[row, 0].set_ylabel("\n".join(textwrap.wrap(titles[row], 22)), fontsize="small")
+    for axes, head in zip(grid[0], heads, strict=True):
+        axes.set_title(head, fontsize="medium")
+    bare(grid.flat)
+    figure.colorbar(drawn, ax=grid[:, 1 : P + 2], label="mask value", location="bottom", shrink=0.5, aspect=40)
+    if truth is not None:
+        patches = [Patch(color=REGION_MAP(i), label=name) for i, name in enumerate(REGIONS)]
+        figure.legend(handles=patches, loc="outside right center", fontsize="small", frameon=False)
+    return figure
+
+
+def _overlay(axes: Axes, picture: Pictures, mask: NDArray[np.float32], top: float) -> mpl.image.AxesImage:
+    """A mask, cell by cell, over the grey picture."""
+    height, width = picture.shape[:2]
+    axes.imshow(picture.mean(-1), cmap="gray", vmin=0, vmax=255)
+    return axes.imshow(mask, cmap=MASKS, vmin=0, vmax=top, alpha=0.65, extent=(-0.5, width - 0.5, height - 0.5, -0.5))
+
+
+def draw_ranked_lists(
+    queries: Pictures, found: Sequence[Pictures], right: Sequence[Sequence[bool]], titles: Sequence[str] = ()
+) -> Figure:
+    """A row a query: the query, then the head of its ranked list, right and wrong told by colour, sign and line.
+
+    Args:
+        queries: (N, H, W, 3) uint8.
+        found: for each query (k, H, W, 3), best first, junk left out.
+        right: for each query, whether each of them shows the query's identity.
+        titles: a line for each query.
+    """
+    N, k = len(queries), max(len(pictures) for pictures in found)
+    hits = sum(bool(r[0]) for r in right)
+    figure = new_figure(
+        0.95 * (k + 1) + 0.6,
+        0.95 * N * queries.shape[1] / queries.shape[2] + 0.5,
+        f"Ranked lists of {N} queries, {k} images each: {hits} of the {N} have a true match in first place; "
+        f"{np.mean([np.mean(r) for r in right]):.0%} of the images shown are true matches.",
+    )
+    grid = figure.subplots(N, k + 1, squeeze=False)
+    for row in range(N):
+        grid[row, 0].imshow(queries[row])
+        if titles:
+            grid[row, 0].set_ylabel("\n".join(textwrap.wrap(titles[row], 18)), fontsize="small")
+        for axes, picture, hit in zip(grid[row, 1:], found[row], right[row], strict=False):
+            axes.imshow(picture)
+            height, width = picture.shape[:2]
+            style = {"edgecolor": RIGHT, "linestyle": "-"} if hit else {"edgecolor": WRONG, "linestyle": (0, (2, 1))}
+            axes.add_patch(Rectangle((0, 0), width - 1, height - 1, fill=False, linewidth=3.5, **style))
+            sign = (
+                {"s": "\N{CHECK MARK}", "backgroundcolor": RIGHT}
+                if hit
+                else {"s": "\N{BALLOT X}", "backgroundcolor": WRONG}
+            )
+            axes.text(width * 0.12, height * 0.07, ha="center", va="center", color="white", fontsize=8, **sign)
+    for axes, head in zip(grid[0], ["query", *range(1, k + 1)], strict=True):
+        axes.set_title(str(head), fontsize="medium")
+    bare(grid.flat)
+    return figure

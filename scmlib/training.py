@@ -1,0 +1,267 @@
+"""The training loop: schedule, weight averaging, and a run folder that survives a kill."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import platform
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel, update_bn
+from torch.utils.data import DataLoader
+from tqdm.auto import tqdm
+
+from scmlib.backbone import wants_channels_last
+from scmlib.checkpoints import load_backbone, model_for, save_model, write_atomically
+from scmlib.datasets import ReidDataset, open_dataset
+from scmlib.errors import BadInput
+from scmlib.images import IdentityBatches, RecordImages, augmentation, to_float
+from scmlib.losses import SCMLoss, scm_loss
+from scmlib.recipes import Settings
+
+STATE = "state.pt"
+
+
+def learning_rate(epoch: int, *, lr: float, epochs: tuple[int, int], ema_ratio: float) -> float:
+    """The rate of an epoch (counted from 1): linear warm-up from 1 %, a cosine, held once averaging starts.
+
+    Args:
+        epoch: from 1.
+        lr: peak rate, reached at the end of the warm-up.
+        epochs: (e0, E): the warm-up's length, and where the cosine would reach zero.
+        ema_ratio: the rate stays from epoch int(E * ema_ratio) on.
+    """
+    warm_up, last = epochs
+    epoch = min(epoch, int(last * ema_ratio))
+    if epoch <= warm_up:
+        return 0.01 * lr + (lr - 0.01 * lr) * epoch / warm_up
+    return 0.5 * lr * (1 + math.cos(math.pi * (epoch - warm_up) / (last - warm_up)))
+
+
+def versions() -> dict[str, str]:
+    """What the numbers of a run depend on beside its settings."""
+    packages = ("scmlib", "torch", "torchvision", "accelerate", "numpy", "pillow")
+    return {"python": platform.python_version(), **{name: version(name) for name in packages}}
+
+
+class Run:
+    """One training run: model, optimiser, average and log, all of it restorable from one file after every epoch.
+
+    Args:
+        settings: of the run.
+        dataset: its training split is used.
+        out: the run folder.
+
+    Raises:
+        BadInput: fewer identities than a batch needs, or weights that don't fit.
+    """
+
+    def __init__(self, settings: Settings, dataset: ReidDataset, out: Path):
+        self.settings, self.out, self.epoch, self.log = settings, out, 0, pd.DataFrame()
+        self.accelerator = Accelerator(mixed_precision="fp16" if torch.cuda.is_available() else "no")
+        torch.manual_seed(settings.seed)
+        model = model_for(settings, dataset.num_classes)
+        if settings.weights not in ("", "imagenet"):
+            load_backbone(model, Path(settings.weights))
+        if wants_channels_last(model):
+            model = model.to(memory_format=torch.channels_last)
+        if settings.freeze == "stem":
+            model.stem.requires_grad_(False)
+        optimizer = torch.optim.SGD(
+            (p for p in model.parameters() if p.requires_grad),
+            lr=settings.lr,
+            momentum=0.9,
+            nesterov=True,
+            weight_decay=5e-4,
+        )
+        self.model, self.optimizer = self.accelerator.prepare(model, optimizer)
+        self.average = AveragedModel(self.accelerator.unwrap_model(self.model))
+        self.batches = IdentityBatches(
+            [record.label for record in dataset.train], settings.batch_size, settings.instance_num, settings.seed
+        )
+        images = RecordImages(
+            dataset.train, settings.image_size, augmentation(settings.image_size), keep=settings.workers == 0
+        )
+        self.loader = DataLoader(
+            images,
+            batch_sampler=self.batches,
+            num_workers=settings.workers,
+            pin_memory=self.accelerator.device.type == "cuda",
+            persistent_workers=settings.workers > 0,
+        )
+
+    def images_and_labels(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """One epoch's batches on the device: (B, 3, H, W) in [0, 1] and (B,)."""
+        device = self.accelerator.device
+        for images, labels in self.loader:
+            yield to_float(images.to(device, non_blocking=True)), labels.to(device, non_blocking=True)
+
+    def train_epoch(self, bar: tqdm[Any]) -> None:
+        """One epoch, its log row, its share of the average, and the state on disk."""
+        s, self.epoch = self.settings, self.epoch + 1
+        # All randomness of an epoch follows from its number: a resumed run repeats an unbroken one.
+        torch.manual_seed(s.seed * 1_000_003 + self.epoch)
+        self.batches.epoch = self.epoch
+        rate = learning_rate(self.epoch, lr=s.lr, epochs=s.epochs, ema_ratio=s.ema_ratio)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        began, terms = time.perf_counter(), []
+        self.model.train()
+        for images, labels in self.images_and_labels():
+            loss = self.step(images, labels)
+            terms.append(torch.stack([loss.total, *loss.cross_entropy, *loss.triplet, loss.overlap]).detach())
+            bar.update()
+            if len(terms) % 10 == 0 or len(terms) == len(self.loader):
+                self.check(float(terms[-1][0]))
+                bar.set_postfix_str(f"epoch {self.epoch}/{s.last_epoch}, loss {float(terms[-1][0]):.3f}")
+        if s.ema_ratio < 1 and self.epoch >= int(s.epochs[1] * s.ema_ratio):
+            self.average.update_parameters(self.accelerator.unwrap_model(self.model))
+        means = torch.stack(terms).mean(0).tolist()
+        names = ["loss", *(f"cross_entropy_{i}" for i in range(3 + s.num_part)), "triplet_0", "triplet_1", "overlap"]
+        row = {"epoch": self.epoch, **dict(zip(names, means, strict=True))}
+        row |= {"learning_rate": rate, "seconds": time.perf_counter() - began}
+        self.log = pd.concat([self.log, pd.DataFrame([row])], ignore_index=True)
+        self.save_state()
+
+    def step(self, images: Tensor, labels: Tensor) -> SCMLoss:
+        """One optimiser step."""
+        s = self.settings
+        with self.accelerator.autocast():
+            output = self.model(images)
+        loss = scm_loss(
+            output,
+            labels,
+            triplet_weight=s.triplet_weight,
+            mask_weight=s.mask_weight,
+            kernel_size=s.kernel_size,
+        )
+        self.optimizer.zero_grad()
+        self.accelerator.backward(loss.total)
+        self.optimizer.step()
+        return loss
+
+    def check(self, loss: float) -> None:
+        """Stop a run that diverges, before its weights reach the disk."""
+        if not math.isfinite(loss):
+            kept = f"the state of epoch {self.epoch - 1} is kept in {self.out}" if self.epoch > 1 else "nothing is lost"
+            raise BadInput(
+                f"The loss became {loss} in epoch {self.epoch}: lower --lr (now {self.settings.lr:g}) and train again; "
+                f"{kept}."
+            )
+
+    def save_state(self) -> None:
+        """Everything that `restore` needs, in one file, then the log as a table."""
+        scaler = self.accelerator.scaler
+        state = {
+            "epoch": self.epoch,
+            "model": self.accelerator.unwrap_model(self.model).state_dict(),
+            "average": self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": scaler.state_dict() if scaler else {},
+            "log": self.log.to_dict("list"),
+        }
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
+        write_atomically(self.out / STATE, buffer.getvalue())
+        write_atomically(self.out / "log.csv", self.log.to_csv(index=False).encode())
+
+    def restore(self) -> None:
+        """Go on where the run folder's last state stopped.
+
+        Raises:
+            BadInput: the file is damaged or belongs to other settings.
+        """
+        path = self.out / STATE
+        try:
+            state = torch.load(path, map_location=self.accelerator.device, weights_only=True)
+            self.accelerator.unwrap_model(self.model).load_state_dict(state["model"])
+            self.average.load_state_dict(state["average"])
+            self.optimizer.load_state_dict(state["optimizer"])
+        except Exception as error:  # whatever a damaged file leads to
+            raise BadInput(f"{path} can't be resumed ({error}): train again with another --out.") from error
+        if self.accelerator.scaler and state["scaler"]:
+            self.accelerator.scaler.load_state_dict(state["scaler"])
+        self.epoch, self.log = int(state["epoch"]), pd.DataFrame(state["log"])
+
+    def finish(self, facts: dict[str, Any]) -> None:
+        """Final weights: the average with re-estimated BatchNorm statistics, or the last ones without averaging."""
+        model = self.accelerator.unwrap_model(self.model)
+        if self.settings.ema_ratio < 1:
+            torch.manual_seed(self.settings.seed)
+            self.batches.epoch = self.settings.last_epoch + 1
+            bar = tqdm(self.images_and_labels(), "BatchNorm statistics", len(self.loader), unit="batch", leave=False)
+            update_bn((images for images, _ in bar), self.average)
+            model = self.average.module
+        save_model(self.out / "model.safetensors", model.eval(), facts)
+
+
+def train(
+    settings: Settings,
+    out: str | Path,
+    *,
+    resume: bool = False,
+    dataset: ReidDataset | None = None,
+    on_epoch: Callable[[pd.DataFrame], None] | None = None,
+) -> Path:
+    """Train SCM and write a run folder.
+
+    The folder holds `settings.json` (resolved settings, versions, seed), `log.csv` (a row an epoch: every loss term,
+    learning rate, seconds), `state.pt` (for resuming) and `model.safetensors` (final weights).
+
+    Args:
+        settings: see `recipe`.
+        out: the run folder.
+        resume: go on from `state.pt` if it is there.
+        dataset: opened already; else `settings` says which.
+        on_epoch: called with the log so far after every epoch.
+
+    Returns:
+        The run folder.
+
+    Raises:
+        BadInput: bad data or settings, a run in the folder already, or a loss that isn't finite.
+    """
+    out = Path(out)
+    if (out / STATE).exists() and not resume:
+        raise BadInput(f"{out} holds a run already: add --resume to go on with it, or choose another --out.")
+    dataset = dataset or open_dataset(settings.dataset, settings.dataset_root)
+    run = Run(settings, dataset, out)
+    facts = {"settings": settings.as_dict(), "classes": dataset.num_classes, "versions": versions()}
+    if (out / STATE).exists():
+        check_same(out, settings)
+        run.restore()
+    write_atomically(out / "settings.json", json.dumps(facts, indent=2).encode())
+    steps = len(run.loader)
+    with tqdm(total=settings.last_epoch * steps, initial=run.epoch * steps, unit="step", desc="training") as bar:
+        while run.epoch < settings.last_epoch:
+            run.train_epoch(bar)
+            if on_epoch:
+                on_epoch(run.log)
+    run.finish(facts)
+    return out
+
+
+def check_same(out: Path, settings: Settings) -> None:
+    """Refuse to resume with settings that would give another run; where and how data are read may differ."""
+    path = out / "settings.json"
+    try:
+        earlier = Settings.from_dict(json.loads(path.read_text())["settings"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BadInput(f"{path} can't be read ({error}): train again with another --out.") from error
+    earlier = replace(earlier, dataset_root=settings.dataset_root, workers=settings.workers)
+    for name, value in settings.as_dict().items():
+        if getattr(earlier, name) != getattr(settings, name):
+            flag = name.replace("_", "-")
+            raise BadInput(
+                f"{out} was trained with --{flag} {getattr(earlier, name)}, not {value}: it can't be resumed."
+            )

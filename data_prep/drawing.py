@@ -68,7 +68,7 @@ class Part(NamedTuple):
 _ARC = np.linspace(math.pi / 2, 1.5 * math.pi, 8)
 
 
-class Figure:
+class Body:
     """Collects the parts of one person turned by `turn` radians: 0 faces the camera, a right angle the right."""
 
     def __init__(self, turn: float) -> None:

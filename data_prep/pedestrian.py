@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data_prep.drawing import ARMS, CARRIED, HEAD, LEGS, SHOES, UPPER, Cloth, Figure, Layer, Part, Point, Row, paint
+from data_prep.drawing import ARMS, CARRIED, HEAD, LEGS, SHOES, UPPER, Body, Cloth, Layer, Part, Point, Row, paint
 
 VIEWS = ("front", "side", "back")
 # Degrees: left thigh, left knee, right thigh, right knee, left arm, left elbow, right arm, right elbow.
@@ -109,7 +109,7 @@ def _ball(middle: float, tall: float, wide: float, deep: float, *, stop: float =
     return [(middle + tall * math.cos(a), wide * math.sin(a), deep * math.sin(a)) for a in np.linspace(0.12, stop, 9)]
 
 
-def _head(figure: Figure, who: Attributes) -> None:
+def _head(figure: Body, who: Attributes) -> None:
     skin, hair = Cloth(who.skin), Cloth(who.hair_colour)
     figure.limb(HEAD, (0, 0.84, -0.005), (0, 0.88, 0.0), (0.031, 0.029), skin, 0.02)
     face = skin if who.hair == "bald" else Cloth(who.skin, who.hair_colour, "hairline")
@@ -140,7 +140,7 @@ def _head(figure: Figure, who: Attributes) -> None:
     _hat(figure, who)
 
 
-def _hat(figure: Figure, who: Attributes) -> None:
+def _hat(figure: Body, who: Attributes) -> None:
     cloth = Cloth(who.hat_colour)
     if who.hat == "cap":
         figure.column(HEAD, _ball(0.945, 0.066, 0.058, 0.068, stop=1.7), cloth, 0.14)
@@ -162,7 +162,7 @@ def _swing(start: Point, length: float, degrees: float, aside: float = 0.0) -> P
     return start[0] + aside, start[1] - length * math.cos(angle), start[2] + length * math.sin(angle)
 
 
-def _arm(figure: Figure, who: Attributes, side: int, swing: float, elbow: float) -> Point:
+def _arm(figure: Body, who: Attributes, side: int, swing: float, elbow: float) -> Point:
     """Draw one arm (side 1: the left one) and return where its hand is."""
     wide = GIRTH[who.girth]
     shoulder = (side * 0.1 * wide, 0.803, 0.0)
@@ -184,7 +184,7 @@ def _arm(figure: Figure, who: Attributes, side: int, swing: float, elbow: float)
     return wrist
 
 
-def _leg(figure: Figure, who: Attributes, hip: Point, knee: Point, ankle: Point, sole: float) -> None:
+def _leg(figure: Body, who: Attributes, hip: Point, knee: Point, ankle: Point, sole: float) -> None:
     """Draw one leg with its shoe; `sole` is the shin's angle in degrees, which the foot follows half way."""
     wide, skin = GIRTH[who.girth], Cloth(who.skin)
     depth = -0.05 + 0.3 * figure.near(hip[0], 0.3 * knee[2])
@@ -204,7 +204,7 @@ def _leg(figure: Figure, who: Attributes, hip: Point, knee: Point, ankle: Point,
         figure.limb(LEGS, hip, knee, (0.064 * wide, 0.057 * wide), cloth, depth)
 
 
-def _trunk(figure: Figure, who: Attributes, reach: tuple[float, float]) -> None:
+def _trunk(figure: Body, who: Attributes, reach: tuple[float, float]) -> None:
     """Draw the upper garment's body and the hips; `reach` is how far the knees go behind and ahead."""
     wide = GIRTH[who.girth]
     ahead = max(reach[1], 0.0), max(-reach[0], 0.0)
@@ -233,7 +233,7 @@ def _trunk(figure: Figure, who: Attributes, reach: tuple[float, float]) -> None:
         figure.column(UPPER, collar, Cloth(who.upper_colour, who.second_colour, "plain", True), 0.015)
 
 
-def _bag(figure: Figure, who: Attributes, hand: Point) -> None:
+def _bag(figure: Body, who: Attributes, hand: Point) -> None:
     cloth, wide = Cloth(who.bag_colour), GIRTH[who.girth]
     if who.bag == "backpack":
         back = -0.105 * wide
@@ -281,7 +281,7 @@ def figure_of(who: Attributes, turn: float, pose: str, swing: float = 0.0) -> li
     angles = [a + math.copysign(swing, a) if abs(a) > 10 else a for a in POSES[pose]]
     if who.bag == "suitcase":
         angles[4:6] = [-22.0, 4.0]  # the arm that pulls it stays behind
-    figure, wide = Figure(turn), GIRTH[who.girth]
+    figure, wide = Body(turn), GIRTH[who.girth]
     hips = [(side * 0.052 * wide, 0.5, 0.0) for side in (1, -1)]
     knees = [_swing(hip, 0.235, thigh) for hip, thigh in zip(hips, angles[0:4:2], strict=True)]
     shins = [thigh - knee for thigh, knee in zip(angles[0:4:2], angles[1:4:2], strict=True)]

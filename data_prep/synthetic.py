@@ -44,8 +44,8 @@ class World:
     occluded_train: float = 0.5  # share of the images on which something stands in front, 0 to 1
     occluded_gallery: float = 0.1
     occluded_query: float = 1.0
-    hidden: tuple[float, float] = (0.25, 0.6)  # the least and the most of a person's pixels that it hides
-    cast: float = 0.12  # how far the gains of a camera's red, green and blue go from 1: its colour cast
+    hidden: tuple[float, float] = (0.2, 0.5)  # the least and the most of a person's pixels that it hides
+    cast: float = 0.05  # how far the gains of a camera's red, green and blue go from 1: its colour cast
     height: int = 192  # of an image, in pixels
     width: int = 96
 

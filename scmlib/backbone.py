@@ -126,7 +126,7 @@ REGNETS = {
     "regnet_y_800mf": RegNetY((48, 96, 192, 384), (5, 10, 23, 5), 0.05),
     "regnet_y_1_6gf": RegNetY((64, 128, 256, 512), (6, 12, 27, 6), 0.10),
     # For a CPU: shallow, and few wide groups, since many narrow ones leave a CPU's vector units idle.
-    "regnet_y_tiny": RegNetY((16, 32, 64, 128), (1, 2, 3, 1), 0.0, group_width=16, head=256),
+    "regnet_y_tiny": RegNetY((16, 32, 64, 128), (1, 1, 3, 1), 0.0, group_width=16, head=512),
 }
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import pickle
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import safetensors.torch
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from torch import Tensor, nn
 
 from scmlib.errors import BadInput
@@ -44,8 +44,8 @@ def read_state(path: Path) -> dict[str, Tensor]:
         if path.suffix == ".safetensors":
             return dict(safetensors.torch.load_file(path))
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        reason = str(error).splitlines()[0]
+    except Exception as error:  # a damaged file makes the unpickler raise whatever its bytes lead to
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise BadInput(
             f"{path} can't be read as weights ({reason}): the file is damaged or of another kind."
         ) from error
@@ -130,6 +130,22 @@ def model_for(settings: Settings, num_classes: int) -> SCM:
     )
 
 
+def own_settings(path: Path) -> Settings | None:
+    """The settings in the header of a file of ours; None for any other file.
+
+    Raises:
+        BadInput: the header is damaged.
+    """
+    if path.suffix != ".safetensors":
+        return None
+    with safe_open(path, "pt") as file:
+        facts = (file.metadata() or {}).get("scmlib")
+    try:
+        return Settings.from_dict(json.loads(facts)["settings"]) if facts else None
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadInput(f"{path} has a damaged header ({error}): train again or take another file.") from error
+
+
 def load_model(source: str | Path, settings: Settings | None = None) -> tuple[SCM, Settings]:
     """A trained model, in evaluation mode, and the settings it was trained with.
 
@@ -146,21 +162,13 @@ def load_model(source: str | Path, settings: Settings | None = None) -> tuple[SC
         if not path.is_file():
             raise BadInput(f"{source} holds no model.safetensors: finish the run with `scm train --resume` first.")
     state = read_state(path)
-    if path.suffix == ".safetensors":
-        with safe_open(path, "pt") as file:
-            if facts := (file.metadata() or {}).get("scmlib"):
-                settings = Settings.from_dict(json.loads(facts)["settings"])
+    settings = own_settings(path) or settings
     if settings is None:
         raise BadInput(f"{path} doesn't say how it was trained: name its recipe with --dataset and --net.")
     classes = next((v.shape[0] for name, v in state.items() if name.endswith("class_list.0.weight")), 1)
-    model = model_for(replace_weights(settings), classes)
+    model = model_for(replace(settings, weights=""), classes)  # a trained model needs no others
     try:
         load_released(model, state)
     except BadInput as error:
         raise BadInput(f"{path}: {error}") from error
     return model.eval(), settings
-
-
-def replace_weights(settings: Settings) -> Settings:
-    """The same settings without starting weights: a trained model needs no download."""
-    return Settings.from_dict({**settings.as_dict(), "weights": ""})

@@ -7,3 +7,7 @@ class BadInput(ValueError):
     The message is one sentence that names the file, the value and the way out; the command line prints it as it is
     and leaves with status 2.
     """
+
+    def __init__(self, message: str):
+        # A loader process hands over its whole traceback as the message; the sentence stands at its end.
+        super().__init__(message.rpartition(f"{type(self).__name__}: ")[2].strip())

@@ -47,10 +47,15 @@ def to_float(images: Tensor) -> Tensor:
     return images.float() / 255
 
 
-def augmentation(size: tuple[int, int], pad: int = 8) -> Callable[[Tensor], Tensor]:
-    """The paper's training augmentation of persons and vehicles: symmetric padding, random crop, mirror image."""
-    crop = v2.RandomCrop(list(size), padding=pad, padding_mode="symmetric")
-    transform: Callable[[Tensor], Tensor] = v2.Compose([crop, v2.RandomHorizontalFlip()])
+def padded(image: Tensor, pad: int = 8) -> Tensor:
+    """Symmetric padding, the part of the training augmentation that isn't random: (3, H, W) to (3, H + 2p, W + 2p)."""
+    border: Tensor = v2.functional.pad(image, [pad] * 4, padding_mode="symmetric")
+    return border
+
+
+def augmentation(size: tuple[int, int]) -> Callable[[Tensor], Tensor]:
+    """The random part, for persons and vehicles: crop of the padded image, mirror image in half of the cases."""
+    transform: Callable[[Tensor], Tensor] = v2.Compose([v2.RandomCrop(list(size)), v2.RandomHorizontalFlip()])
     return transform
 
 
@@ -60,20 +65,14 @@ class RecordImages(Dataset[tuple[Tensor, int]]):
     Args:
         records: what to read.
         size: (height, width) in pixels.
-        transform: applied to every resized uint8 image.
-        keep: keep resized images in memory while they fit into `KEEP_BYTES`; for one process only.
+        training: pad, crop and mirror, see `padded` and `augmentation`.
+        keep: keep images as they are before anything random, up to `KEEP_BYTES`; for loading in one process.
     """
 
-    def __init__(
-        self,
-        records: Sequence[Record],
-        size: tuple[int, int],
-        transform: Callable[[Tensor], Tensor] | None = None,
-        *,
-        keep: bool = False,
-    ):
-        self.records, self.size, self.transform = records, size, transform
-        self.keep = keep and len(records) * 3 * size[0] * size[1] <= KEEP_BYTES
+    def __init__(self, records: Sequence[Record], size: tuple[int, int], *, training: bool = False, keep: bool = False):
+        self.records, self.size = records, size
+        self.augment = augmentation(size) if training else None
+        self.room = KEEP_BYTES if keep else 0
         self.kept: dict[int, Tensor] = {}
 
     def __len__(self) -> int:
@@ -83,9 +82,12 @@ class RecordImages(Dataset[tuple[Tensor, int]]):
         image = self.kept.get(index)
         if image is None:
             image = read_image(self.records[index].path, self.size)
-            if self.keep:
+            if self.augment:
+                image = padded(image)  # before keeping: padding takes five times as long as crop and mirror together
+            if image.nbytes <= self.room:
                 self.kept[index] = image
-        return self.transform(image) if self.transform else image, self.records[index].label
+                self.room -= image.nbytes
+        return self.augment(image) if self.augment else image, self.records[index].label
 
 
 class IdentityBatches(Sampler[list[int]]):

@@ -77,7 +77,7 @@ class SCM(nn.Module):
         competitive, cooperative = self.scm(x2)
         pooled = [
             x1.mean((2, 3)),
-            (x2 * cooperative).mean((2, 3)),
+            torch.einsum("bchw,bhw->bc", x2, cooperative[:, 0]) / cooperative[0, 0].numel(),
             max_pool(x1),
             *(max_pool(x2 * mask) for mask in competitive.split(1, dim=1)),
         ]

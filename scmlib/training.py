@@ -25,7 +25,7 @@ from scmlib.backbone import wants_channels_last
 from scmlib.checkpoints import load_backbone, model_for, save_model, write_atomically
 from scmlib.datasets import ReidDataset, open_dataset
 from scmlib.errors import BadInput
-from scmlib.images import IdentityBatches, RecordImages, augmentation, to_float
+from scmlib.images import IdentityBatches, RecordImages, to_float
 from scmlib.losses import SCMLoss, scm_loss
 from scmlib.recipes import Settings
 
@@ -84,20 +84,17 @@ class Run:
             nesterov=True,
             weight_decay=5e-4,
         )
+        self.average = AveragedModel(model, device=self.accelerator.device)
         self.model, self.optimizer = self.accelerator.prepare(model, optimizer)
-        self.average = AveragedModel(self.accelerator.unwrap_model(self.model))
         self.batches = IdentityBatches(
             [record.label for record in dataset.train], settings.batch_size, settings.instance_num, settings.seed
         )
-        images = RecordImages(
-            dataset.train, settings.image_size, augmentation(settings.image_size), keep=settings.workers == 0
-        )
+        images = RecordImages(dataset.train, settings.image_size, training=True, keep=settings.workers == 0)
         self.loader = DataLoader(
             images,
             batch_sampler=self.batches,
             num_workers=settings.workers,
             pin_memory=self.accelerator.device.type == "cuda",
-            persistent_workers=settings.workers > 0,
         )
 
     def images_and_labels(self) -> Iterator[tuple[Tensor, Tensor]]:
@@ -136,10 +133,8 @@ class Run:
     def step(self, images: Tensor, labels: Tensor) -> SCMLoss:
         """One optimiser step."""
         s = self.settings
-        with self.accelerator.autocast():
-            output = self.model(images)
         loss = scm_loss(
-            output,
+            self.model(images),
             labels,
             triplet_weight=s.triplet_weight,
             mask_weight=s.mask_weight,

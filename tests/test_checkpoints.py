@@ -110,7 +110,7 @@ def test_file_of_something_else_is_named(tmp_path: Path) -> None:
 
 def test_foreign_model_loads_with_a_recipe(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    source = build_model("regnet_y_tiny", 7, image_size=(192, 64), num_parts=3, reduce_num=16, feat_num=128)
+    source = build_model("regnet_y_tiny", 7, image_size=(192, 64), num_parts=3)
     path = tmp_path / "ema.pth"
     torch.save({f"module.{name}": value for name, value in source.state_dict().items()}, path)
     settings = recipe("market1501", "regnet_y_tiny")
@@ -124,7 +124,7 @@ def test_foreign_model_loads_with_a_recipe(tmp_path: Path) -> None:
 
 def test_our_file_brings_its_own_settings(tmp_path: Path) -> None:
     settings = recipe("market1501", "regnet_y_tiny")
-    model = build_model("regnet_y_tiny", 3, image_size=(192, 64), reduce_num=16, feat_num=128)
+    model = build_model("regnet_y_tiny", 3, image_size=(192, 64))
     save_model(tmp_path / "model.safetensors", model, {"settings": settings.as_dict()})
     for source in (tmp_path, tmp_path / "model.safetensors"):
         loaded, found = load_model(source)

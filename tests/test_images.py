@@ -11,7 +11,16 @@ from torch.utils.data import DataLoader
 
 from scmlib.datasets import Record
 from scmlib.errors import BadInput
-from scmlib.images import IdentityBatches, RandomErasing, RecordImages, augmentation, read_image, resize, to_float
+from scmlib.images import (
+    IdentityBatches,
+    RandomErasing,
+    RecordImages,
+    augmentation,
+    padded,
+    read_image,
+    resize,
+    to_float,
+)
 
 
 def save(path: Path, height: int = 32, width: int = 16) -> Path:
@@ -68,10 +77,34 @@ def test_kept_images_equal_those_read_again(tmp_path: Path) -> None:
 def test_augmentation_keeps_size_and_range() -> None:
     torch.manual_seed(0)
     image = torch.randint(0, 256, (3, 32, 16), dtype=torch.uint8)
-    outcomes = [augmentation((32, 16))(image) for _ in range(20)]
+    outcomes = [augmentation((32, 16))(padded(image)) for _ in range(20)]
     assert {tuple(x.shape) for x in outcomes} == {(3, 32, 16)}
     assert len({x.numpy().tobytes() for x in outcomes}) > 10
     assert to_float(image).max() <= 1
+
+
+def test_padding_mirrors_the_border() -> None:
+    image = torch.arange(16, dtype=torch.uint8).reshape(1, 4, 4)
+    wide = padded(image, 2)
+    assert wide.shape == (1, 8, 8)
+    assert wide[0, 2].tolist() == [1, 0, 0, 1, 2, 3, 3, 2]
+    assert torch.equal(wide[0, 1], wide[0, 2])
+
+
+def test_training_images_are_augmented_and_kept_before_that(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    images = RecordImages([Record(save(tmp_path / "a.png"), 1, 1, 0)], (32, 16), training=True, keep=True)
+    seen = {images[0][0].numpy().tobytes() for _ in range(8)}
+    assert len(seen) > 4
+    assert images[0][0].shape == (3, 32, 16)
+    assert images.kept[0].shape == (3, 48, 32)
+
+
+def test_no_more_is_kept_than_there_is_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scmlib.images.KEEP_BYTES", 2 * 3 * 32 * 16)
+    images = RecordImages([Record(save(tmp_path / f"{i}.png"), i, 1, i) for i in range(3)], (32, 16), keep=True)
+    assert [images[i][1] for i in range(3)] == [0, 1, 2]
+    assert len(images.kept) == 2
 
 
 def test_batches_hold_k_images_of_each_identity() -> None:

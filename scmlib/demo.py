@@ -58,6 +58,11 @@ class Outcome:
     mask_scores: pd.DataFrame
     log: pd.DataFrame
 
+    def lift(self, mask: str) -> dict[str, float]:
+        """A mask's lift on the visible person and on the occluder."""
+        rows = self.mask_scores[self.mask_scores["mask"] == mask]
+        return dict(zip(rows["score"], rows["value"], strict=True))
+
     @property
     def results(self) -> pd.DataFrame:
         """Figures of SCM and of the baseline, in per cent."""
@@ -113,6 +118,8 @@ def run_demo(out: Path, *, quick: bool = False, seed: int = 0) -> Path:
         out / "report.html", "Looking past what hides a person", lead(outcome, clock), sections(outcome, drawn), facts
     )
     click.echo(outcome.results.to_string(index=False))
+    seen = outcome.lift("cooperative")
+    click.echo(f"The cooperative mask lies {seen['person']:.1f} times as densely on the visible person as by chance.")
     for name, seconds in clock.seconds.items():
         click.echo(f"{seconds:6.0f} s  {name}")
     click.echo(f"Open {report} in a browser.")
@@ -187,8 +194,9 @@ def lead(outcome: Outcome, clock: Stopwatch) -> str:
 def sections(outcome: Outcome, drawn: dict[str, Figure]) -> list[Section]:
     """The report's body, in the order of the story."""
     data, ranking = outcome.data, outcome.evaluation.ranking
+    seen = outcome.lift("cooperative")
     table = outcome.mask_scores.pivot(index="mask", columns="score", values="value").round(2).reset_index()
-    seen = table.set_index("mask").loc["cooperative"]
+    table = table.rename(columns={"person": "lift on the person", "occluder": "lift on the occluder"})
     return [
         Section(
             "The world",

@@ -16,7 +16,7 @@ def test_quick_demo_ends_with_a_report(tmp_path: Path, capsys: pytest.CaptureFix
     page, results = report.read_text(), json.loads((tmp_path / "results.json").read_text())
     for name in ("world", "training", "cmc", "ranked_lists", "masks"):
         assert (tmp_path / "figures" / f"{name}.png").stat().st_size > 5000
-    assert page.count('<img src="data:image/png;base64,') == 5
+    assert page.count('<img src="data:image/webp;base64,') == 5
     assert not re.search(r'(?:src|href)="(?!data:)', page)  # nothing is fetched
     assert results["queries"] == 24
     assert f"{results['figures']['top1']:.1%}" in page

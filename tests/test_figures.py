@@ -90,6 +90,6 @@ def test_report_is_one_page_that_needs_nothing_else(tmp_path: Path) -> None:
     page = write_report(tmp_path / "deep" / "report.html", "Title", "Lead & more.", sections, {"seed": 0}).read_text()
     assert "Lead &amp; more." in page
     assert "&lt;SCM&gt;" in page
-    assert 'src="data:image/png;base64,' in page
+    assert 'src="data:image/webp;base64,' in page
     assert "http" not in page
     assert page.count("<img") == page.count("alt=") == 1

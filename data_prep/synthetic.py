@@ -10,7 +10,7 @@ import os
 import shutil
 from collections.abc import Collection, Iterable
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -71,7 +71,7 @@ class World:
                 raise BadInput(f"World.{name} is {getattr(self, name)!r}, but must be a share from 0 to 1")
         if not 0 <= self.cast <= 0.5:
             raise BadInput(f"World.cast is {self.cast!r}, but must be a number from 0 to 0.5")
-        low, high = self.hidden
+        low, high = self.hidden if len(self.hidden) == 2 else (0.0, 0.0)
         if not 0 < low < high <= 0.95 or round(high - low, 6) < 0.05:
             raise BadInput(
                 f"World.hidden is {self.hidden!r}, but must be two shares above 0 and up to 0.95, at least 0.05 apart"
@@ -100,6 +100,24 @@ PRESETS: dict[str, World] = {
     "default": World(),
     "large": World(train_identities=700, test_identities=700),
 }
+
+
+def changed(world: World, changes: Iterable[str]) -> World:
+    """Return a world with some settings replaced, each given as `name=value`; a pair as `hidden=0.2,0.5`.
+
+    Raises `BadInput` for a name that doesn't exist and for a value that isn't of its form.
+    """
+    values: dict[str, Any] = {}
+    for change in changes:
+        name, _, text = change.partition("=")
+        if name not in asdict(world):
+            raise BadInput(f"'{change}' sets nothing: a world has {', '.join(asdict(world))}")
+        kind = type(getattr(world, name))
+        try:
+            values[name] = tuple(float(part) for part in text.split(",")) if kind is tuple else kind(text)
+        except ValueError as error:
+            raise BadInput(f"World.{name} can't be '{text}': it is of the form {getattr(world, name)}") from error
+    return replace(world, **values)
 
 
 @lru_cache(maxsize=4)

@@ -70,17 +70,21 @@ def demo(out: Path, quick: bool, seed: int) -> None:
 @root_option
 @click.option("--preset", default="default", show_default=True, help="Size of the synthetic world.")
 @click.option("--seed", default=0, show_default=True, help="One seed, one world.")
+@click.option(
+    "--set", "changes", multiple=True, metavar="NAME=VALUE", help="Any other number of the world, e.g. cast=0.1."
+)
 @click.option("--workers", default=0, show_default=True, help="Processes; 0: one for each core.")
-def prepare(dataset: str, dataset_root: str, preset: str, seed: int, workers: int) -> None:
+def prepare(dataset: str, dataset_root: str, preset: str, seed: int, changes: tuple[str, ...], workers: int) -> None:
     """Make or unpack DATASET below the data root; so far: synthetic."""
-    from data_prep.synthetic import PRESETS, write_world
+    from data_prep.synthetic import PRESETS, changed, write_world
     from scmlib.datasets import dataset_folder
 
     if dataset != "synthetic":
         raise BadInput(f"'{dataset}' can't be prepared yet: unpack it below {dataset_root} in its own layout.")
     if preset not in PRESETS:
         raise BadInput(f"Unknown preset '{preset}': choose one of {', '.join(PRESETS)}.")
-    folder = write_world(dataset_folder(dataset, dataset_root), replace(PRESETS[preset], seed=seed), workers=workers)
+    world = changed(replace(PRESETS[preset], seed=seed), changes)
+    folder = write_world(dataset_folder(dataset, dataset_root), world, workers=workers)
     click.echo(f"The synthetic world lies in {folder}.")
 
 
@@ -103,9 +107,8 @@ def train(dataset: str, net: str, out: Path | None, resume: bool, dry_run: bool,
 
     out = out or Path("runs") / f"{dataset}-{net.replace(':', '-')}"
     if not settings.weights and net != "regnet_y_tiny":
-        click.echo(
-            f"{net} starts from random weights: the published figures start from ImageNet's (--weights).", err=True
-        )
+        frozen = ", its frozen stem too (--freeze none trains it)" if settings.freeze == "stem" else ""
+        click.echo(f"{net} starts from random weights{frozen}; the paper starts from ImageNet's (--weights).", err=True)
     training.train(settings, out, resume=resume)
     figures.save(figures.draw_training(pd.read_csv(out / "log.csv")), out / "training.png")
     click.echo(f"Trained weights, log and curves lie in {out}. Next: scm evaluate {out} --dataset {dataset}")

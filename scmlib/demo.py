@@ -58,6 +58,11 @@ class Outcome:
     mask_scores: pd.DataFrame
     log: pd.DataFrame
 
+    @property
+    def masks(self) -> list[str]:
+        """Names of the scored masks."""
+        return list(self.mask_scores["mask"].unique())
+
     def lift(self, mask: str) -> dict[str, float]:
         """A mask's lift on the visible person and on the occluder."""
         rows = self.mask_scores[self.mask_scores["mask"] == mask]
@@ -195,8 +200,7 @@ def sections(outcome: Outcome, drawn: dict[str, Figure]) -> list[Section]:
     """The report's body, in the order of the story."""
     data, ranking = outcome.data, outcome.evaluation.ranking
     seen = outcome.lift("cooperative")
-    table = outcome.mask_scores.pivot(index="mask", columns="score", values="value").round(2).reset_index()
-    table = table.rename(columns={"person": "lift on the person", "occluder": "lift on the occluder"})
+    masks = [{"mask": m} | {f"lift on the {r}": round(v, 2) for r, v in outcome.lift(m).items()} for m in outcome.masks]
     return [
         Section(
             "The world",
@@ -236,7 +240,7 @@ def sections(outcome: Outcome, drawn: dict[str, Figure]) -> list[Section]:
             f"Over all queries the cooperative mask has a lift of {seen['person']:.2f} on the visible person and "
             f"{seen['occluder']:.2f} on what hides it.",
             drawn["masks"],
-            table,
+            pd.DataFrame(masks),
             caption="The same queries, with what the world knows about each pixel on the right.",
         ),
     ]

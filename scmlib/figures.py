@@ -167,9 +167,7 @@ def draw_masks(
     for axes, head in zip(grid[0], heads, strict=True):
         axes.set_title(head, fontsize="medium")
     bare(grid.flat)
-    figure.colorbar(
-        drawn, ax=grid[:, 1 : P + 2], label="mask value", location="bottom", shrink=0.6, aspect=40, pad=0.02
-    )
+    figure.colorbar(drawn, ax=grid, label="mask value", location="bottom", shrink=0.5, aspect=40, pad=0.02)
     if truth is not None:
         patches = [Patch(color=REGION_MAP(i), label=name) for i, name in enumerate(REGIONS)]
         figure.legend(handles=patches, loc="outside right center", fontsize="small", frameon=False)

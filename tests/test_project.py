@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 import scmlib
+from scmlib.cli import cli
 
 ROOT = Path(__file__).parents[1]
 LAYERS = [
@@ -86,3 +87,13 @@ def test_public_names_load() -> None:
     assert "build_model" in dir(scmlib)
     for name in dir(scmlib):
         assert getattr(scmlib, name).__doc__, name
+
+
+def test_readme_names_commands_and_files_that_exist() -> None:
+    readme = (ROOT / "README.md").read_text()
+    commands = set(re.findall(r"`scm (\w+)", readme))
+    assert {"demo", "train", "evaluate"} <= commands <= set(cli.commands)
+    targets = set(re.findall(r"make (demo|test|unit|lab|lint)\b", readme))
+    assert {"demo", "test"} <= targets
+    for link in re.findall(r"\]\((?!#)([^)]+)\)", readme):
+        assert (ROOT / link).exists(), link

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from data_prep.synthetic import KINDS, PRESETS, World, identities, render, write_world
+from data_prep.synthetic import KINDS, PRESETS, World, changed, identities, render, write_world
 from scmlib.datasets import OCCLUDER, PERSON, REGION_COLOURS, REGIONS, dataset_folder, open_dataset, truth_path
 from scmlib.errors import BadInput
 
@@ -125,3 +125,11 @@ def test_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.Mon
 def test_impossible_settings_are_named(change: dict[str, object], said: str) -> None:
     with pytest.raises(BadInput, match=said):
         replace(World(), **change)  # type: ignore[arg-type]
+
+
+def test_settings_given_as_text() -> None:
+    world = changed(World(), ["cast=0.1", "hidden=0.3,0.4", "cameras=4"])
+    assert world == World(cast=0.1, hidden=(0.3, 0.4), cameras=4)
+    for text, said in (("colour=3", "sets nothing"), ("cameras=many", "can't be 'many'"), ("hidden=1", "World.hidden")):
+        with pytest.raises(BadInput, match=said):
+            changed(World(), [text])

@@ -85,7 +85,7 @@ class Payload:
 def test_pickle_with_code_in_it_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     torch.save({"weights": Payload()}, tmp_path / "a.pth")
-    (tmp_path / "b.pth").write_bytes(pickle.dumps(Payload()))
+    (tmp_path / "b.pth").write_bytes(pickle.dumps(Payload(), protocol=2))
     for name in ("a.pth", "b.pth"):
         with pytest.raises(BadInput, match=f"{name} can't be read as weights"):
             read_state(tmp_path / name)

@@ -37,8 +37,8 @@ def test_run_folder_holds_what_it_promises(run: Path, quick: Settings) -> None:
     assert log["epoch"].tolist() == [1, 2, 3]
     terms = [f"cross_entropy_{i}" for i in range(6)] + ["triplet_0", "triplet_1", "overlap"]
     assert [*log] == ["epoch", "loss", *terms, "learning_rate", "seconds"]
-    weighted = log[terms[:8]].sum(axis=1) + quick.mask_weight * log["overlap"]
-    assert log["loss"].to_numpy() == pytest.approx((weighted / (8 + quick.mask_weight)).to_numpy())
+    weights = [1.0] * 6 + [quick.triplet_weight] * 2 + [quick.mask_weight]
+    assert log["loss"].to_numpy() == pytest.approx((log[terms] @ weights).to_numpy() / sum(weights))
     assert (run / "state.pt").exists()
     model, settings = load_model(run)
     assert settings == quick

@@ -147,7 +147,7 @@ def own_settings(path: Path) -> Settings | None:
 
 
 def load_model(source: str | Path, settings: Settings | None = None) -> tuple[SCM, Settings]:
-    """A trained model, in evaluation mode, and the settings it was trained with.
+    """A trained model, in evaluation mode and on the GPU if there is one, and the settings it was trained with.
 
     Args:
         source: a run folder, its `model.safetensors`, or weights under the released names (`params/ema.pth`).
@@ -171,4 +171,4 @@ def load_model(source: str | Path, settings: Settings | None = None) -> tuple[SC
         load_released(model, state)
     except BadInput as error:
         raise BadInput(f"{path}: {error}") from error
-    return model.eval(), settings
+    return model.eval().to("cuda" if torch.cuda.is_available() else "cpu"), settings

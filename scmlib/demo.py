@@ -134,7 +134,6 @@ def run_demo(out: Path, *, quick: bool = False, seed: int = 0) -> Path:
 def judge(run: Path, data: ReidDataset) -> Outcome:
     """Everything that is measured on a trained run."""
     model, _ = load_model(run)
-    model.to("cuda" if torch.cuda.is_available() else "cpu")
     evaluation = evaluate(model, data, progress=True)
     baseline = rank_records(stripe_histograms(data.query), stripe_histograms(data.gallery), data.query, data.gallery)
     competitive = masks_of(model, torch.stack([read_image(r.path, model.image_size) for r in data.query]))
@@ -221,7 +220,9 @@ def sections(outcome: Outcome, drawn: dict[str, Figure]) -> list[Section]:
         Section(
             "Does it find the person?",
             f"Market-1501 protocol: gallery images of the query's own person under the query's own camera don't count. "
-            f"{ranking.num_valid} queries counted, {ranking.num_without_match} had no match to find. The baseline "
+            f"{ranking.num_valid} queries counted, {ranking.num_without_match} had no match to find. "
+            "top k is the share of queries with the right person among the first k pictures; mAP, the mean average "
+            "precision, asks for all of the person's pictures to come first. The baseline "
             "compares HSV colour histograms of six horizontal stripes; a camera's cast and background weigh more in "
             "them than a person's clothes, so its first hits are other people under the query's own camera.",
             drawn["cmc"],

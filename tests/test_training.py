@@ -5,6 +5,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -38,7 +39,7 @@ def test_run_folder_holds_what_it_promises(run: Path, quick: Settings) -> None:
     terms = [f"cross_entropy_{i}" for i in range(6)] + ["triplet_0", "triplet_1", "overlap"]
     assert [*log] == ["epoch", "loss", *terms, "learning_rate", "seconds"]
     weights = [1.0] * 6 + [quick.triplet_weight] * 2 + [quick.mask_weight]
-    assert log["loss"].to_numpy() == pytest.approx((log[terms] @ weights).to_numpy() / sum(weights))
+    assert log["loss"].to_numpy() == pytest.approx(log[terms].to_numpy() @ np.array(weights) / sum(weights))
     assert (run / "state.pt").exists()
     model, settings = load_model(run)
     assert settings == quick

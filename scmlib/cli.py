@@ -138,7 +138,9 @@ def evaluate(source: Path, dataset: str, dataset_root: str, net: str | None, wor
         return
     for name, value in ranking.figures().items():
         click.echo(f"{name:>6} {value:7.2%}")
-    click.echo(f"{ranking.num_valid} queries counted, {ranking.num_without_match} without a match left out: {stored}")
+    click.echo(
+        f"{ranking.num_valid} queries counted, {ranking.num_without_match} without a match left out. Stored in {stored}."
+    )
 
 
 @cli.command()

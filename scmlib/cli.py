@@ -138,9 +138,8 @@ def evaluate(source: Path, dataset: str, dataset_root: str, net: str | None, wor
         return
     for name, value in ranking.figures().items():
         click.echo(f"{name:>6} {value:7.2%}")
-    click.echo(
-        f"{ranking.num_valid} queries counted, {ranking.num_without_match} without a match left out. Stored in {stored}."
-    )
+    click.echo(f"{ranking.num_valid} queries counted, {ranking.num_without_match} without a match left out.")
+    click.echo(f"Stored in {stored}.")
 
 
 @cli.command()

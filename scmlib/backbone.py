@@ -188,9 +188,10 @@ def cut_torchvision(name: str, *, imagenet: bool) -> Backbone:
         stem, stages = model.stem, list(model.trunk_output.children())
     else:
         raise BadInput(f"torchvision's '{name}' can't be cut into four stages: choose a resnet, resnext or regnet.")
-    if weights is not None:  # what these weights were trained on; our images stay in [0, 1] for every network
-        preset = weights.transforms()
-        stem = nn.Sequential(torchvision.transforms.v2.Normalize(preset.mean, preset.std), stem)
+    # What torchvision's networks expect, with its weights or without, so that a trained model loads either way; our
+    # images stay in [0, 1] for every network.
+    preset = torchvision.models.get_model_weights(name).DEFAULT.transforms()
+    stem = nn.Sequential(torchvision.transforms.v2.Normalize(preset.mean, preset.std), stem)
     for module in stages[3].modules():
         if isinstance(module, nn.Conv2d):
             module.stride = (1, 1)

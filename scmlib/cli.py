@@ -8,12 +8,15 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
 import click
 
 from scmlib.errors import BadInput
 from scmlib.recipes import PARSERS, Settings, parse_epochs, recipe
+
+if TYPE_CHECKING:
+    from scmlib.evaluation import Ranking  # brings torch, which --help needn't wait for
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -75,7 +78,7 @@ def demo(out: Path, quick: bool, seed: int) -> None:
 )
 @click.option("--workers", default=0, show_default=True, help="Processes; 0: one for each core.")
 def prepare(dataset: str, dataset_root: str, preset: str, seed: int, changes: tuple[str, ...], workers: int) -> None:
-    """Make or unpack DATASET below the data root; so far: synthetic."""
+    """Make DATASET below the data root; so far: synthetic."""
     from data_prep.synthetic import PRESETS, changed, write_world
     from scmlib.datasets import dataset_folder
 
@@ -109,9 +112,12 @@ def train(dataset: str, net: str, out: Path | None, resume: bool, dry_run: bool,
     if not settings.weights and net != "regnet_y_tiny":
         frozen = ", its frozen stem too (--freeze none trains it)" if settings.freeze == "stem" else ""
         click.echo(f"{net} starts from random weights{frozen}; the paper starts from ImageNet's (--weights).", err=True)
+    if resume and not (out / training.STATE).exists():
+        raise BadInput(f"{out} holds no run to go on with: check --out, or leave --resume out.")
     training.train(settings, out, resume=resume)
     figures.save(figures.draw_training(pd.read_csv(out / "log.csv")), out / "training.png")
-    click.echo(f"Trained weights, log and curves lie in {out}. Next: scm evaluate {out} --dataset {dataset}")
+    click.echo(f"Trained weights, log and curves lie in {out}. Next:")
+    click.echo(f"scm evaluate {out} --dataset {dataset} --dataset-root {settings.dataset_root}")
 
 
 @cli.command()
@@ -119,7 +125,7 @@ def train(dataset: str, net: str, out: Path | None, resume: bool, dry_run: bool,
 @dataset_option
 @root_option
 @click.option("--net", help="Backbone of a checkpoint that isn't ours.")
-@click.option("--workers", default=0, show_default=True, help="Processes that read images.")
+@click.option("--workers", type=click.IntRange(0), default=0, show_default=True, help="Processes that read images.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
 def evaluate(source: Path, dataset: str, dataset_root: str, net: str | None, workers: int, as_json: bool) -> None:
     """Rank the gallery for every query; print and store top1, top5, top10 and mAP."""
@@ -131,15 +137,15 @@ def evaluate(source: Path, dataset: str, dataset_root: str, net: str | None, wor
     model, _ = load_model(source, recipe(dataset, net) if net else None)
     ranking = run_evaluation(model, data, workers=workers, progress=True).ranking
     figures = ranking.figures() | {"queries": ranking.num_valid, "queries_without_match": ranking.num_without_match}
-    stored = (source if source.is_dir() else source.parent) / f"evaluation_{dataset}.json"
-    write_atomically(stored, json.dumps(figures, indent=2).encode())
+    name = f"evaluation_{dataset}.json"
+    stored = source / name if source.is_dir() else source.with_name(f"{source.stem}_{name}")
     if as_json:
         click.echo(json.dumps(figures))
-        return
-    for name, value in ranking.figures().items():
-        click.echo(f"{name:>6} {value:7.2%}")
-    click.echo(f"{ranking.num_valid} queries counted, {ranking.num_without_match} without a match left out.")
-    click.echo(f"Stored in {stored}.")
+    else:
+        say_figures(ranking)
+    write_atomically(stored, json.dumps(figures, indent=2).encode())
+    if not as_json:
+        click.echo(f"Stored in {stored}.")
 
 
 @cli.command()
@@ -161,7 +167,7 @@ def masks(source: Path, images: tuple[Path, ...], out: Path, dataset: str, net: 
     taken: set[str] = set()
     for image in images:
         picture = read_image(image, model.image_size)
-        truth = read_truth([image]) if truth_path(image.resolve()).is_file() else None
+        truth = read_truth([image]) if truth_path(image).is_file() else None
         figure = figures.draw_masks(
             picture.permute(1, 2, 0).numpy()[None], masks_of(model, picture[None]).numpy(), truth, [image.name]
         )
@@ -169,7 +175,14 @@ def masks(source: Path, images: tuple[Path, ...], out: Path, dataset: str, net: 
         while name in taken:  # the same name in two folders
             name += "_"
         taken.add(name)
-        click.echo(str(figures.save(figure, out / f"{name}.png")))
+        click.echo(str(figures.save(figure, out / f"{name}_masks.png")))
+
+
+def say_figures(ranking: Ranking) -> None:
+    """Print the released code's figures, in per cent, and how many queries they rest on."""
+    for name, value in ranking.figures().items():
+        click.echo(f"{name:>6} {value:7.2%}")
+    click.echo(f"{ranking.num_valid} queries counted, {ranking.num_without_match} without a match left out.")
 
 
 def main() -> None:

@@ -33,7 +33,8 @@ PERSON = tuple(range(OCCLUDER + 1, len(REGIONS)))
 
 def truth_path(image: Path) -> Path:
     """Where the index map of a synthetic world's image lies, whether it exists or not."""
-    return image.parents[1] / "ground_truth" / image.parent.name / f"{image.stem}.png"
+    folder = image.resolve().parent
+    return folder.parent / "ground_truth" / folder.name / f"{image.stem}.png"
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,7 +120,7 @@ def run_demo(out: Path, *, quick: bool = False, seed: int = 0) -> Path:
     write_atomically(out / "results.json", json.dumps(results, indent=2).encode())
     facts = {**settings.as_dict(), **asdict(world), **versions()}
     report = write_report(
-        out / "report.html", "Looking past what hides a person", lead(outcome, clock), sections(outcome, drawn), facts
+        out / "report.html", "Looking past what hides a person", lead(outcome), sections(outcome, drawn), facts
     )
     click.echo(outcome.results.to_string(index=False))
     seen = outcome.lift("cooperative")
@@ -182,14 +182,14 @@ def draw_all(outcome: Outcome) -> dict[str, Figure]:
     }
 
 
-def lead(outcome: Outcome, clock: Stopwatch) -> str:
+def lead(outcome: Outcome) -> str:
     """What was done and found, in the numbers of this run."""
     ranking, baseline = outcome.evaluation.ranking, outcome.baseline
     parameters = sum(p.numel() for p in outcome.model.parameters())
-    minutes = sum(clock.seconds.values()) / 60
     return (
-        f"In {minutes:.1f} minutes, from random weights, a network of {parameters / 1e6:.1f} million parameters "
-        f"learned to recognise drawn pedestrians it had never seen, partly hidden, across cameras: for "
+        f"In {outcome.log['seconds'].sum() / 60:.1f} minutes of training, from random weights, a network of "
+        f"{parameters / 1e6:.1f} million parameters learned to recognise drawn pedestrians it had never seen, partly "
+        f"hidden, across cameras: for "
         f"{ranking.cmc[0]:.0%} of {ranking.num_valid} occluded queries the first picture it finds is the right person "
         f"(mAP {ranking.mAP:.0%}). Matching by colour gets {baseline.cmc[0]:.0%} (mAP {baseline.mAP:.0%})."
     )
@@ -208,7 +208,7 @@ def sections(outcome: Outcome, drawn: dict[str, Figure]) -> list[Section]:
             f"{len(data.train)} training images, about half of them occluded; {len(data.query)} queries, all occluded; "
             f"{len(data.gallery)} gallery images, mostly whole.",
             drawn["world"],
-            caption="Four of the test identities, a row each: seven gallery images, then two queries.",
+            caption="Four of the test identities, a row each: gallery images, then two queries on the right.",
         ),
         Section(
             "Training",

@@ -1,4 +1,4 @@
-"""Evaluation: embeddings, ranking with the camera rule, retrieval, and the naive baseline beside them."""
+"""Evaluation: embeddings, ranking with the camera rule, retrieval."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def rank(
         gallery_cams: (G,) cameras; None: no camera rule.
 
     Raises:
-        BadInput: lengths that don't match, or no query with a true match.
+        BadInput: lengths that don't match, embeddings that aren't finite, or no query with a true match.
     """
     query, gallery = torch.as_tensor(query), torch.as_tensor(gallery)
     q_ids, g_ids = torch.as_tensor(query_ids), torch.as_tensor(gallery_ids)
@@ -98,6 +98,7 @@ def rank(
             f"{len(query)} query and {len(gallery)} gallery embeddings came with {len(q_ids)} and {len(g_ids)} "
             "identities: each embedding needs its own."
         )
+    check_finite(query, gallery)
     positions = []
     for rows in chunks(len(query), len(gallery)):
         similarity = query[rows] @ gallery.T  # (q, G)
@@ -112,6 +113,12 @@ def rank(
             "belong together; check the camera numbers and the folders."
         )
     return _figures(at)
+
+
+def check_finite(*embeddings: Tensor) -> None:
+    """Refuse NaN, which compares as smaller than everything and would put every match in first place."""
+    if not all(x.isfinite().all() for x in embeddings):
+        raise BadInput("Some embeddings are not finite numbers: the model's weights are broken; train again.")
 
 
 def chunks(rows: int, columns: int) -> Iterator[Tensor]:
@@ -172,6 +179,7 @@ def recall_at(embeddings: Embeddings, labels: Labels, ks: Sequence[int] = (1, 2,
         ks: the values of K.
     """
     features, classes = torch.as_tensor(embeddings), torch.as_tensor(labels)
+    check_finite(features)
     firsts = []
     for rows in chunks(len(features), len(features)):
         similarity, same = features[rows] @ features.T, classes[rows, None] == classes

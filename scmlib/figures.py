@@ -83,7 +83,13 @@ def draw_training(log: pd.DataFrame) -> Figure:
     identity, others, rate = figure.subplots(1, 3)
     for i, name in enumerate(str(name) for name in log if str(name).startswith("cross_entropy_")):
         labels = {0: "global, mean", 1: "cooperative, mean", 2: "global, max"}
-        identity.plot(log["epoch"], log[name], color=COLOURS[i], label=labels.get(i, f"competitive {i - 2}, max"))
+        identity.plot(
+            log["epoch"],
+            log[name],
+            "-:"[i // len(COLOURS) % 2],
+            color=COLOURS[i % len(COLOURS)],
+            label=labels.get(i, f"competitive {i - 2}, max"),
+        )
     identity.set(title="Identity loss of each embedding", ylabel="cross-entropy (nats)", ylim=(0, None))
     others.plot(log["epoch"], log["triplet_0"], color=COLOURS[0], label="triplet, global")
     others.plot(log["epoch"], log["triplet_1"], color=COLOURS[1], label="triplet, cooperative")

@@ -121,6 +121,9 @@ class Run:
             if len(terms) % 10 == 0 or len(terms) == len(self.loader):
                 self.check(float(terms[-1][0]))
                 bar.set_postfix_str(f"epoch {self.epoch}/{s.last_epoch}, loss {float(terms[-1][0]):.3f}")
+        # The last step's update is in no loss yet: look at the weights themselves.
+        if not all(parameter.isfinite().all() for parameter in self.model.parameters()):
+            self.check(math.nan)
         if s.ema_ratio < 1 and self.epoch >= int(s.epochs[1] * s.ema_ratio):
             self.average.update_parameters(self.accelerator.unwrap_model(self.model))
         means = torch.stack(terms).mean(0).tolist()
@@ -182,11 +185,12 @@ class Run:
             self.accelerator.unwrap_model(self.model).load_state_dict(state["model"])
             self.average.load_state_dict(state["average"])
             self.optimizer.load_state_dict(state["optimizer"])
+            if self.accelerator.scaler and state["scaler"]:
+                self.accelerator.scaler.load_state_dict(state["scaler"])
+            self.epoch, self.log = int(state["epoch"]), pd.DataFrame(state["log"])
         except Exception as error:  # whatever a damaged file leads to
             raise BadInput(f"{path} can't be resumed ({error}): train again with another --out.") from error
-        if self.accelerator.scaler and state["scaler"]:
-            self.accelerator.scaler.load_state_dict(state["scaler"])
-        self.epoch, self.log = int(state["epoch"]), pd.DataFrame(state["log"])
+        write_atomically(self.out / "log.csv", self.log.to_csv(index=False).encode())  # a kill may have come between
 
     def finish(self, facts: dict[str, Any]) -> None:
         """Final weights: the average with re-estimated BatchNorm statistics, or the last ones without averaging."""
@@ -233,7 +237,7 @@ def train(
     run = Run(settings, dataset, out)
     facts = {"settings": settings.as_dict(), "classes": dataset.num_classes, "versions": versions()}
     if (out / STATE).exists():
-        check_same(out, settings)
+        facts |= {"versions": check_same(out, settings), "resumed_with": versions()}
         run.restore()
     write_atomically(out / "settings.json", json.dumps(facts, indent=2).encode())
     steps = len(run.loader)
@@ -246,17 +250,23 @@ def train(
     return out
 
 
-def check_same(out: Path, settings: Settings) -> None:
-    """Refuse to resume with settings that would give another run; where and how data are read may differ."""
+def check_same(out: Path, settings: Settings) -> dict[str, str]:
+    """Refuse to resume with settings that would give another run; only where the data lie may differ.
+
+    Returns:
+        The versions that the run began with.
+    """
     path = out / "settings.json"
     try:
-        earlier = Settings.from_dict(json.loads(path.read_text())["settings"])
+        facts = json.loads(path.read_text())
+        earlier, began_with = Settings.from_dict(facts["settings"]), dict(facts["versions"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadInput(f"{path} can't be read ({error}): train again with another --out.") from error
-    earlier = replace(earlier, dataset_root=settings.dataset_root, workers=settings.workers)
+    earlier = replace(earlier, dataset_root=settings.dataset_root)
     for name, value in settings.as_dict().items():
         if getattr(earlier, name) != getattr(settings, name):
             flag = name.replace("_", "-")
             raise BadInput(
                 f"{out} was trained with --{flag} {getattr(earlier, name)}, not {value}: it can't be resumed."
             )
+    return began_with

@@ -1,14 +1,24 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+import torchvision
+from torch import Tensor, nn
 
-from scmlib.checkpoints import load_backbone, load_model, load_released, read_state, save_model, write_atomically
+from scmlib.checkpoints import (
+    load_backbone,
+    load_model,
+    load_released,
+    model_for,
+    read_state,
+    save_model,
+    write_atomically,
+)
 from scmlib.errors import BadInput
 from scmlib.model import SCM, build_model
 from scmlib.recipes import recipe
@@ -132,6 +142,28 @@ def test_our_file_brings_its_own_settings(tmp_path: Path) -> None:
         assert torch.equal(loaded.cpu().scm.learnable_masks, model.scm.learnable_masks)
     with pytest.raises(BadInput, match=r"holds no model\.safetensors"):
         load_model(tmp_path.parent)
+
+
+def test_run_that_started_from_imagenet_loads_without_a_download(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = replace(recipe("market1501", "torchvision:resnet18"), img_height=64, img_width=64, weights="imagenet")
+    asked: list[object] = []
+    build = torchvision.models.get_model
+
+    def without_download(name: str, weights: object) -> nn.Module:
+        asked.append(weights)
+        network: nn.Module = build(name, weights=None)
+        return network
+
+    monkeypatch.setattr(torchvision.models, "get_model", without_download)
+    model = model_for(settings, 3)
+    save_model(tmp_path / "model.safetensors", model, {"settings": settings.as_dict()})
+    loaded, _ = load_model(tmp_path)
+    assert asked[0] is not None
+    assert asked[1] is None
+    x = torch.rand(2, 3, 64, 64)
+    assert torch.equal(loaded.cpu()(x).embeddings, model.eval()(x).embeddings)
 
 
 def test_failed_write_leaves_the_old_file_and_no_draft(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

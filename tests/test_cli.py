@@ -82,7 +82,16 @@ def test_train_evaluate_and_masks_on_a_folder_in_market_layout(data_root: Path, 
     done = scm("masks", out, *pictures, pictures[0], "--out", tmp_path / "masks")
     assert done.returncode == 0, done.stderr
     written = sorted(path.name for path in (tmp_path / "masks").iterdir())
-    assert written == sorted([f"{p.stem}.png" for p in pictures] + [f"{pictures[0].stem}_.png"])
+    assert written == sorted([f"{p.stem}_masks.png" for p in pictures] + [f"{pictures[0].stem}__masks.png"])
+
+
+def test_masks_of_a_picture_beside_its_answers(run: Path, data_root: Path, tmp_path: Path) -> None:
+    picture = open_dataset("synthetic", data_root).query[0].path
+    before = picture.read_bytes()
+    done = scm("masks", run, picture.name, "--out", tmp_path, cwd=picture.parent)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / f"{picture.stem}_masks.png").exists()
+    assert picture.read_bytes() == before
 
 
 def test_prepare_makes_the_world(tmp_path: Path) -> None:
@@ -116,6 +125,9 @@ def test_bad_data_is_one_sentence(
     assert "must be multiples of 16" in train("--img-height", 100)
     assert "needs 25 identities, but the training set has 12" in train("--batch-size", 100)
     assert "--ema-ratio 3.0 is out of range" in train("--ema-ratio", 3)
+    assert "--seed -1 is out of range" in train("--seed", -1)
+    assert "--kernel-size 7 is out of range" in train("--kernel-size", 7)
+    assert "holds no run to go on with" in train("--resume")
     assert "nofile.pth is missing" in train("--weights", "nofile.pth")
 
     broken = tmp_path / "broken"

@@ -111,6 +111,14 @@ def test_collapsed_model_scores_near_zero() -> None:
     assert ranking.mAP < 0.1
 
 
+def test_embeddings_that_are_not_numbers_are_refused() -> None:
+    broken = np.full((3, 4), np.nan)
+    with pytest.raises(BadInput, match="not finite"):
+        rank(broken, broken, [1, 2, 3], [1, 2, 3])
+    with pytest.raises(BadInput, match="not finite"):
+        recall_at(broken, [1, 1, 2])
+
+
 def test_large_sets_are_ranked_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(0)
     q, g, ids = rng.normal(size=(9, 4)), rng.normal(size=(20, 4)), (rng.integers(0, 4, 9), rng.integers(0, 4, 20))

@@ -58,6 +58,11 @@ def test_figure_says_its_numbers_in_words_and_draws(name: str) -> None:
     assert figures.png(draw()) == data  # equal input, equal picture
 
 
+def test_curves_of_many_parts_are_drawn() -> None:
+    many = LOG.assign(**{f"cross_entropy_{i}": LOG["loss"] for i in range(14)})
+    assert len(figures.draw_training(many).axes[0].get_lines()) == 14
+
+
 def test_axes_of_plots_are_labelled() -> None:
     for figure in (figures.draw_training(LOG), figures.draw_cmc({"ours": RANKING})):
         for axes in figure.axes:

@@ -115,6 +115,24 @@ def test_loss_that_is_not_a_number_stops_and_keeps_the_last_state(
     assert all(value.isfinite().all() for value in state["model"].values())
 
 
+def test_weights_that_the_last_step_broke_are_not_kept(
+    quick: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = Run.step
+
+    def break_afterwards(self: Run, images: torch.Tensor, labels: torch.Tensor) -> SCMLoss:
+        loss = step(self, images, labels)
+        if self.epoch == 2:
+            next(self.model.parameters()).data.fill_(torch.nan)
+            return loss._replace(total=torch.ones(()))
+        return loss
+
+    monkeypatch.setattr(Run, "step", break_afterwards)
+    with pytest.raises(BadInput, match="state of epoch 1 is kept"):
+        train(quick, tmp_path)
+    assert torch.load(tmp_path / "state.pt", weights_only=True)["epoch"] == 1
+
+
 def test_run_is_not_overwritten_and_resumed_with_its_own_settings_alone(run: Path, quick: Settings) -> None:
     with pytest.raises(BadInput, match="holds a run already: add --resume"):
         train(quick, run)

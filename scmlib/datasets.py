@@ -1,18 +1,16 @@
-"""Data sets: folders to records. Every layout's rules stand here once, as data.
-
-File lists are sorted, junk detections left out, and training labels are the positions of the sorted identities.
-"""
+"""Data sets: the records of each split, with cameras and training labels, and what the synthetic world knows."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from scmlib.errors import BadInput
+import numpy as np
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".tif"}
+from scmlib.errors import BadInput
+from scmlib.layouts import Layout, layout_of
+from scmlib.records import Record
 
 # What the index maps of the synthetic world tell apart: a pixel's value is its region's position here.
 REGIONS = ("background", "occluder", "head", "upper body", "arms", "legs", "shoes", "carried")
@@ -37,19 +35,12 @@ def truth_path(image: Path) -> Path:
     return folder.parent / "ground_truth" / folder.name / f"{image.stem}.png"
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One image: where it lies and who, seen by which camera, it shows."""
-
-    path: Path
-    identity: int
-    camera: int
-    label: int = -1  # training label, 0 .. n-1; -1 outside the training split
-
-
 @dataclass(frozen=True)
 class ReidDataset:
-    """The three splits of a data set, each sorted by path."""
+    """The three splits of a data set, each sorted by path.
+
+    In the retrieval protocol query and gallery are the same list, the test half.
+    """
 
     name: str
     root: Path  # the data set's own folder
@@ -62,61 +53,24 @@ class ReidDataset:
         """Training identities."""
         return len({record.label for record in self.train})
 
+    @property
+    def layout(self) -> Layout:
+        """Its rules."""
+        return layout_of(self.name)
 
-def market_name(path: Path) -> tuple[int, int]:
-    """Identity and camera of a Market-1501 file name, `ID_cCAM...`: all digits after the `c` are the camera's.
+    @property
+    def splits(self) -> dict[str, list[Record]]:
+        """Records by split; one test split where query and gallery are the same."""
+        if self.query is self.gallery:
+            return {"train": self.train, "query": self.query}
+        return {"train": self.train, "query": self.query, "gallery": self.gallery}
 
-    Raises:
-        BadInput: the name is of another form.
-    """
-    match = re.match(r"(-?\d+)_c(\d+)", path.name)
-    if not match:
-        raise BadInput(
-            f"{path} isn't named as in Market-1501 (ID_cCAMERA..., e.g. 0002_c1s1_000451_03.jpg): "
-            "rename it or move it out of the folder."
-        )
-    return int(match[1]), int(match[2])
-
-
-def image_files(folder: Path) -> list[Path]:
-    """All images directly in a folder, sorted; other files (Thumbs.db, readme) are passed over.
-
-    Raises:
-        BadInput: no such folder, or no image in it.
-    """
-    if not folder.is_dir():
-        raise BadInput(f"{folder} is missing: check --dataset-root and the data set's folder names.")
-    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
-    if not files:
-        raise BadInput(f"{folder} has no images ({', '.join(sorted(SUFFIXES))}): was the archive unpacked completely?")
-    return files
-
-
-def market_records(folder: Path) -> list[Record]:
-    """Records of a folder in Market-1501 layout, without junk detections (identity -1)."""
-    return [
-        Record(path, identity, camera)
-        for path in image_files(folder)
-        for identity, camera in [market_name(path)]
-        if identity != -1
-    ]
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Where a data set keeps its splits, and what reads one."""
-
-    folder: str
-    train: str = "bounding_box_train"
-    query: str = "query"
-    gallery: str = "bounding_box_test"
-    read: Callable[[Path], list[Record]] = market_records
-
-
-LAYOUTS = {
-    "synthetic": Layout("Synthetic-Pedestrians"),
-    "market1501": Layout("Market-1501-v15.09.15"),
-}
+    def gallery_cameras(self) -> dict[int, set[int]]:
+        """For each identity of the gallery, the cameras that saw it."""
+        cameras: dict[int, set[int]] = {}
+        for record in self.gallery:
+            cameras.setdefault(record.identity, set()).add(record.camera)
+        return cameras
 
 
 def dataset_folder(name: str, dataset_root: str | Path) -> Path:
@@ -125,33 +79,70 @@ def dataset_folder(name: str, dataset_root: str | Path) -> Path:
     Raises:
         BadInput: an unknown data set.
     """
-    if name not in LAYOUTS:
-        raise BadInput(f"Unknown data set '{name}': choose one of {', '.join(LAYOUTS)}.")
-    return Path(dataset_root) / LAYOUTS[name].folder
+    return Path(dataset_root) / layout_of(name).folder
 
 
 def open_dataset(name: str, dataset_root: str | Path) -> ReidDataset:
-    """The records of a data set.
+    """The records of a data set. A smaller tree in the same layout works like the full one.
+
+    Where a data set has no camera rule, every record gets a camera number of its own, so that the ranking's rule
+    removes an image from its own list and nothing else. VehicleID's gallery is seed 0's draw.
 
     Args:
-        name: a key of `LAYOUTS`.
+        name: a key of `LAYOUTS` or `VARIANTS`.
         dataset_root: the folder that holds the data sets' folders.
 
     Raises:
-        BadInput: an unknown name, a missing or empty folder, a file name outside the layout, or a single identity.
+        BadInput: an unknown name, a missing or empty folder, a name or a line outside the layout, a single identity.
     """
-    root, layout = dataset_folder(name, dataset_root), LAYOUTS[name]
+    root, layout = dataset_folder(name, dataset_root), layout_of(name)
     if not root.is_dir():
         raise BadInput(f"{root} is missing: --dataset-root must be the folder that holds {layout.folder}.")
-    train = layout.read(root / layout.train)
+    train, query = layout.train.read(root), layout.query.read(root)
+    gallery = layout.gallery.read(root) if layout.gallery != layout.query else query
     identities = sorted({record.identity for record in train})
     if len(identities) < 2:
-        raise BadInput(f"{root / layout.train} holds a single identity ({identities}): training needs two at least.")
+        where = root / layout.train.needs[0]
+        raise BadInput(f"{where} holds a single identity ({identities[0]}): training needs two at least.")
     labels = {identity: label for label, identity in enumerate(identities)}
-    return ReidDataset(
-        name,
-        root,
-        [replace(record, label=labels[record.identity]) for record in train],
-        layout.read(root / layout.query),
-        layout.read(root / layout.gallery),
-    )
+    train = [replace(record, label=labels[record.identity]) for record in train]
+    if not layout.camera_rule:
+        train = with_own_cameras(train, 0)
+        query, same = with_own_cameras(query, len(train)), gallery is query
+        gallery = query if same else with_own_cameras(gallery, len(train) + len(query))
+    if layout.protocol == "draws":
+        drawn = draw_gallery(query, seed=0)
+        query, gallery = ([r for i, r in enumerate(query) if (i in drawn) == inside] for inside in (False, True))
+    return ReidDataset(name, root, train, query, gallery)
+
+
+def with_own_cameras(records: Sequence[Record], first: int) -> list[Record]:
+    """Each record under a camera number of its own, from `first` on."""
+    return [replace(record, camera=first + i) for i, record in enumerate(records)]
+
+
+def draw_gallery(records: Sequence[Record], *, seed: int) -> set[int]:
+    """VehicleID's protocol: the positions of one image of each identity, drawn at random, which make the gallery."""
+    rng = np.random.default_rng(seed)
+    ids = np.array([record.identity for record in records])
+    return {int(rng.choice(np.flatnonzero(ids == identity))) for identity in np.unique(ids)}
+
+
+def check_ready(dataset: ReidDataset) -> None:
+    """Find in seconds what would stop a run after an hour.
+
+    Raises:
+        BadInput: an empty file, or no query with a true match.
+    """
+    for records in dataset.splits.values():
+        for record in records:
+            if record.path.stat().st_size == 0:
+                raise BadInput(
+                    f"{record.path} is empty: replace it; `scm inspect {dataset.name}` lists all such files."
+                )
+    cameras = dataset.gallery_cameras()
+    if not any(cameras.get(query.identity, set()) - {query.camera} for query in dataset.query):
+        raise BadInput(
+            f"No query of {dataset.root} has a true match in the gallery: every match is of the query's own camera, or "
+            f"the splits don't belong together; `scm inspect {dataset.name}` says more."
+        )

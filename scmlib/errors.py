@@ -10,4 +10,6 @@ class BadInput(ValueError):
 
     def __init__(self, message: str):
         # A loader process hands over its whole traceback as the message; the sentence stands at its end.
-        super().__init__(message.rpartition(f"{type(self).__name__}: ")[2].strip())
+        sentence = message.rpartition(f"{type(self).__name__}: ")[2].strip()
+        # A file's name may hold a line break, even a terminal's control code: shown, not obeyed.
+        super().__init__("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in sentence))

@@ -8,8 +8,8 @@ import numpy as np
 from matplotlib.colors import rgb_to_hsv
 from numpy.typing import NDArray
 
-from scmlib.datasets import Record
 from scmlib.images import read_image
+from scmlib.records import Record
 
 STRIPES, BINS = 6, 16
 

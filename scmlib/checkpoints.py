@@ -162,7 +162,10 @@ def load_model(source: str | Path, settings: Settings | None = None) -> tuple[SC
         if not path.is_file():
             raise BadInput(f"{source} holds no model.safetensors: finish the run with `scm train --resume` first.")
     state = read_state(path)
-    settings = own_settings(path) or settings
+    own = own_settings(path)
+    if own and settings and own.net != settings.net:
+        raise BadInput(f"{path} was trained with --net {own.net}, not {settings.net}: leave --net out.")
+    settings = own or settings
     if settings is None:
         raise BadInput(f"{path} doesn't say how it was trained: name its recipe with --dataset and --net.")
     classes = next((v.shape[0] for name, v in state.items() if name.endswith("class_list.0.weight")), 1)

@@ -19,12 +19,14 @@ from data_prep.synthetic import PRESETS, write_world
 from scmlib import figures
 from scmlib.baseline import stripe_histograms
 from scmlib.checkpoints import load_model, write_atomically
-from scmlib.datasets import Record, ReidDataset, dataset_folder, open_dataset
-from scmlib.evaluation import Evaluation, Ranking, evaluate, masks_of, rank_records, ranked_gallery
+from scmlib.datasets import ReidDataset, dataset_folder, open_dataset
+from scmlib.evaluation import Evaluation, evaluate, masks_of, rank_records, ranked_gallery
 from scmlib.images import read_image
 from scmlib.mask_scores import read_truth, score_masks
 from scmlib.model import SCM
+from scmlib.ranking import Ranking
 from scmlib.recipes import Settings, recipe
+from scmlib.records import Record
 from scmlib.report import Section, write_report
 from scmlib.training import train, versions
 
@@ -59,14 +61,10 @@ class Outcome:
     log: pd.DataFrame
 
     @property
-    def masks(self) -> list[str]:
-        """Names of the scored masks."""
-        return list(self.mask_scores["mask"].unique())
-
-    def lift(self, mask: str) -> dict[str, float]:
-        """A mask's lift on the visible person and on the occluder."""
-        rows = self.mask_scores[self.mask_scores["mask"] == mask]
-        return dict(zip(rows["score"], rows["value"], strict=True))
+    def lifts(self) -> pd.DataFrame:
+        """A row a mask: its lift on the visible person and on the occluder."""
+        rows = self.mask_scores[self.mask_scores["score"].isin(["person", "occluder"])]
+        return rows.pivot(index="mask", columns="score", values="value")[["person", "occluder"]]
 
     @property
     def results(self) -> pd.DataFrame:
@@ -123,7 +121,7 @@ def run_demo(out: Path, *, quick: bool = False, seed: int = 0) -> Path:
         out / "report.html", "Looking past what hides a person", lead(outcome), sections(outcome, drawn), facts
     )
     click.echo(outcome.results.to_string(index=False))
-    seen = outcome.lift("cooperative")
+    seen = outcome.lifts.loc["cooperative"]
     click.echo(f"The cooperative mask lies {seen['person']:.1f} times as densely on the visible person as by chance.")
     for name, seconds in clock.seconds.items():
         click.echo(f"{seconds:6.0f} s  {name}")
@@ -198,8 +196,8 @@ def lead(outcome: Outcome) -> str:
 def sections(outcome: Outcome, drawn: dict[str, Figure]) -> list[Section]:
     """The report's body, in the order of the story."""
     data, ranking = outcome.data, outcome.evaluation.ranking
-    seen = outcome.lift("cooperative")
-    masks = [{"mask": m} | {f"lift on the {r}": round(v, 2) for r, v in outcome.lift(m).items()} for m in outcome.masks]
+    seen = outcome.lifts.loc["cooperative"]
+    masks = outcome.lifts.round(2).add_prefix("lift on the ").reset_index()
     return [
         Section(
             "The world",
@@ -241,7 +239,7 @@ def sections(outcome: Outcome, drawn: dict[str, Figure]) -> list[Section]:
             f"Over all queries the cooperative mask has a lift of {seen['person']:.2f} on the visible person and "
             f"{seen['occluder']:.2f} on what hides it.",
             drawn["masks"],
-            pd.DataFrame(masks),
+            masks,
             caption="The same queries, with what the world knows about each pixel on the right.",
         ),
     ]

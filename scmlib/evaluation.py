@@ -1,201 +1,26 @@
-"""Evaluation: embeddings, ranking with the camera rule, retrieval."""
+"""Evaluation: a model's embeddings and masks of images, and its figures by a data set's protocol."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import NDArray
-from sklearn.cluster import KMeans
-from sklearn.metrics import normalized_mutual_info_score
 from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 from tqdm.auto import tqdm
 
-from scmlib.datasets import Record, ReidDataset
-from scmlib.errors import BadInput
+from scmlib.datasets import ReidDataset, draw_gallery
 from scmlib.images import RecordImages, to_float
 from scmlib.model import SCM
+from scmlib.ranking import Ranking, nmi, rank, recall_at
+from scmlib.records import Record
 
-Floats = NDArray[np.float64]
-Labels = Sequence[int] | NDArray[np.integer[Any]]
-Embeddings = Tensor | NDArray[np.floating[Any]]
-
-RANKS = 50  # length of a CMC curve
-SIMILARITIES = 2**22  # held at once, to bound memory: 16 MiB as float32
-
-
-@dataclass(frozen=True)
-class Ranking:
-    """Figures of one query set against one gallery."""
-
-    cmc: Floats  # (50,): share of queries with a true match among the first k + 1
-    ap: Floats  # (queries,): average precision, trapezoid form (the published figures); NaN where a query can't match
-    ap_rectangular: Floats  # (queries,): the form that other libraries report
-    first_match: Floats  # (queries,): 0-based position of the first true match; NaN where there is none
-
-    @property
-    def mAP(self) -> float:
-        """Mean of `ap` over the queries that count."""
-        return float(np.nanmean(self.ap))
-
-    @property
-    def mAP_rectangular(self) -> float:
-        """Mean of `ap_rectangular` over the queries that count."""
-        return float(np.nanmean(self.ap_rectangular))
-
-    @property
-    def num_valid(self) -> int:
-        """Queries with a true match in the gallery."""
-        return int(np.isfinite(self.ap).sum())
-
-    @property
-    def num_without_match(self) -> int:
-        """Queries left out of every figure: the gallery holds no true match for them."""
-        return len(self.ap) - self.num_valid
-
-    def figures(self) -> dict[str, float]:
-        """The figures that the released code prints."""
-        return {**{f"top{k}": float(self.cmc[k - 1]) for k in (1, 5, 10)}, "mAP": self.mAP}
-
-
-def rank(
-    query: Embeddings,
-    gallery: Embeddings,
-    query_ids: Labels,
-    gallery_ids: Labels,
-    query_cams: Labels | None = None,
-    gallery_cams: Labels | None = None,
-) -> Ranking:
-    """Rank a gallery for every query by the Market-1501 protocol (Zheng et al., 2015).
-
-    Gallery images of the query's own identity and camera are removed first. A true match ranks behind negatives of
-    equal similarity, so that a collapsed model scores near zero. With the i-th true match (i = 1..n) at 0-based
-    position r, AP = mean of (i/(r+1) + (i-1)/r)/2, where (i-1)/r is 1 at r = 0.
-
-    Args:
-        query: (Q, D) embeddings; similarity is the dot product.
-        gallery: (G, D) embeddings.
-        query_ids: (Q,) identities.
-        gallery_ids: (G,) identities.
-        query_cams: (Q,) cameras; None: no camera rule.
-        gallery_cams: (G,) cameras; None: no camera rule.
-
-    Raises:
-        BadInput: lengths that don't match, embeddings that aren't finite, or no query with a true match.
-    """
-    query, gallery = torch.as_tensor(query), torch.as_tensor(gallery)
-    q_ids, g_ids = torch.as_tensor(query_ids), torch.as_tensor(gallery_ids)
-    cams = None
-    if query_cams is not None and gallery_cams is not None:
-        cams = torch.as_tensor(query_cams), torch.as_tensor(gallery_cams)
-    if len(q_ids) != len(query) or len(g_ids) != len(gallery):
-        raise BadInput(
-            f"{len(query)} query and {len(gallery)} gallery embeddings came with {len(q_ids)} and {len(g_ids)} "
-            "identities: each embedding needs its own."
-        )
-    check_finite(query, gallery)
-    positions = []
-    for rows in chunks(len(query), len(gallery)):
-        similarity = query[rows] @ gallery.T  # (q, G)
-        same = q_ids[rows, None] == g_ids
-        junk = same & (cams[0][rows, None] == cams[1]) if cams else torch.zeros_like(same)
-        positions.append(match_positions(similarity, same & ~junk, ~same))
-    width = max(p.shape[1] for p in positions) if positions else 0
-    at = torch.cat([F.pad(p, (0, width - p.shape[1]), value=-1) for p in positions]).numpy()
-    if not (at >= 0).any():
-        raise BadInput(
-            "No query has a true match in the gallery: every match is of the query's own camera, or the splits don't "
-            "belong together; check the camera numbers and the folders."
-        )
-    return _figures(at)
-
-
-def check_finite(*embeddings: Tensor) -> None:
-    """Refuse NaN, which compares as smaller than everything and would put every match in first place."""
-    if not all(x.isfinite().all() for x in embeddings):
-        raise BadInput("Some embeddings are not finite numbers: the model's weights are broken; train again.")
-
-
-def chunks(rows: int, columns: int) -> Iterator[Tensor]:
-    """Row numbers, as many at a time as `SIMILARITIES` allows."""
-    step = max(1, SIMILARITIES // max(1, columns))
-    for start in range(0, rows, step):
-        yield torch.arange(start, min(rows, start + step))
-
-
-def match_positions(similarity: Tensor, match: Tensor, negative: Tensor) -> Tensor:
-    """0-based positions of true matches in each row's ranked list, without sorting the list.
-
-    The i-th best match stands behind the i better matches and every negative that is at least as similar.
-
-    Args:
-        similarity: (Q, G).
-        match: (Q, G) booleans, true matches.
-        negative: (Q, G) booleans; what is neither is junk and takes no place.
-
-    Returns:
-        (Q, n) ascending, n the largest number of matches of a row; -1 fills shorter rows.
-    """
-    counts = match.sum(1)
-    n = int(counts.max()) if len(counts) else 0
-    best = similarity.masked_fill(~match, -torch.inf).topk(n, dim=1).values  # (Q, n), descending
-    others = similarity.masked_fill(~negative, -torch.inf)
-    order = torch.arange(n)
-    # One column of matches at a time: (Q, G) comparisons, never (Q, n, G).
-    ahead = [(others >= best[:, i, None]).sum(1) for i in range(n)]
-    at = torch.stack(ahead, 1) + order if n else torch.empty(len(similarity), 0, dtype=torch.long)
-    return at.masked_fill(order >= counts[:, None], -1)
-
-
-def _figures(at: NDArray[np.int64]) -> Ranking:
-    """CMC and average precision from positions (Q, n), -1 where a row has fewer matches."""
-    present = at >= 0
-    count = present.sum(1)
-    valid = count > 0
-    i = np.arange(1, at.shape[1] + 1)
-    r = np.where(present, at, 1)
-    after = np.where(present, i / (r + 1), 0)
-    before = np.where(present, np.where(r > 0, (i - 1) / np.maximum(r, 1), 1), 0)
-    with np.errstate(invalid="ignore"):
-        ap, rectangular = ((after + before) / 2).sum(1) / count, after.sum(1) / count
-    first = np.where(valid, at[:, 0], np.nan)
-    cmc = (first[valid, None] <= np.arange(RANKS)).mean(0)
-    return Ranking(cmc, ap, rectangular, first)
-
-
-def recall_at(embeddings: Embeddings, labels: Labels, ks: Sequence[int] = (1, 2, 4, 8)) -> dict[int, float]:
-    """Recall@K of every image against all others (the protocol of CUB200 and Cars).
-
-    A same-class image must stand among the first K; ties rank behind, as in `rank`.
-
-    Args:
-        embeddings: (N, D); similarity is the dot product.
-        labels: (N,) classes.
-        ks: the values of K.
-    """
-    features, classes = torch.as_tensor(embeddings), torch.as_tensor(labels)
-    check_finite(features)
-    firsts = []
-    for rows in chunks(len(features), len(features)):
-        similarity, same = features[rows] @ features.T, classes[rows, None] == classes
-        match = same.clone()
-        match[torch.arange(len(rows)), rows] = False  # the image itself
-        best = similarity.masked_fill(~match, -torch.inf).amax(1)
-        ahead = (similarity.masked_fill(same, -torch.inf) >= best[:, None]).sum(1)
-        firsts.append(torch.where(match.any(1), ahead, max(ks)))  # a class of one image is never recalled
-    first = torch.cat(firsts)
-    return {k: float((first < k).double().mean()) for k in ks}
-
-
-def nmi(embeddings: NDArray[np.float32], labels: Labels, *, seed: int = 0) -> float:
-    """Normalised mutual information of classes and a k-means with as many clusters, in [0, 1]."""
-    clusters = KMeans(len(set(labels)), random_state=seed, n_init=1).fit_predict(embeddings)
-    return float(normalized_mutual_info_score(labels, clusters, average_method="arithmetic"))
+DRAWS = 5  # galleries that VehicleID's figures are the mean of
 
 
 @torch.no_grad()
@@ -203,6 +28,7 @@ def embed(
     model: SCM,
     images_or_records: Tensor | Sequence[Record],
     *,
+    margin: int = 0,
     batch_size: int = 64,
     workers: int = 0,
     progress: str = "",
@@ -212,6 +38,7 @@ def embed(
     Args:
         model: is switched to evaluation mode; stays where it is.
         images_or_records: (N, 3, H, W) float images in [0, 1], or records to read at the model's own image size.
+        margin: of records' images, see `read_image`; a data set's layout says it.
         batch_size: images at once.
         workers: processes that read records.
         progress: label of a progress bar; none if empty.
@@ -224,7 +51,7 @@ def embed(
     images: Dataset[Any] = (
         TensorDataset(images_or_records)
         if isinstance(images_or_records, Tensor)
-        else RecordImages(images_or_records, model.image_size)
+        else RecordImages(images_or_records, model.image_size, margin=margin)
     )
     rows = []
     for batch in tqdm(
@@ -250,13 +77,15 @@ def rank_records(
 class Evaluation(NamedTuple):
     """A model's figures on a data set, and the embeddings they came from."""
 
-    ranking: Ranking
+    figures: dict[str, float]  # by the released names, in [0, 1]
+    spread: dict[str, float]  # standard deviation over the draws of a gallery; empty where nothing is drawn
+    ranking: Ranking  # of the data set's own query and gallery
     query: NDArray[np.float32]  # (Q, (3 + P) * D)
     gallery: NDArray[np.float32]  # (G, (3 + P) * D)
 
 
 def evaluate(model: SCM, dataset: ReidDataset, *, workers: int = 0, progress: bool = False) -> Evaluation:
-    """Embed the query and gallery splits and rank one against the other.
+    """Embed the test images and judge them by the data set's own protocol, see `judge`.
 
     Args:
         model: stays where it is.
@@ -264,11 +93,52 @@ def evaluate(model: SCM, dataset: ReidDataset, *, workers: int = 0, progress: bo
         workers: processes that read images.
         progress: whether to show progress bars.
     """
-    query, gallery = (
-        embed(model, records, workers=workers, progress=label if progress else "")
-        for label, records in (("query", dataset.query), ("gallery", dataset.gallery))
-    )
-    return Evaluation(rank_records(query, gallery, dataset.query, dataset.gallery), query, gallery)
+    embedded = {
+        split: embed(model, records, margin=dataset.layout.margin, workers=workers, progress=split if progress else "")
+        for split, records in dataset.splits.items()
+        if split != "train"
+    }
+    return judge(dataset, embedded["query"], embedded.get("gallery", embedded["query"]))
+
+
+def judge(dataset: ReidDataset, query: NDArray[np.float32], gallery: NDArray[np.float32]) -> Evaluation:
+    """The figures of embedded test images by the data set's protocol.
+
+    - ranking: top1, top5, top10 and mAP of query against gallery.
+    - draws (VehicleID): the same, mean over `DRAWS` galleries drawn from all test images, and the spread over them.
+    - retrieval (CUB200, Cars): Recall@K of every test image against all others, and NMI.
+
+    Args:
+        dataset: says the protocol, and what each row shows.
+        query: (Q, D) embeddings.
+        gallery: (G, D) embeddings; those of the queries where the protocol is retrieval.
+
+    Raises:
+        BadInput: no query with a true match, or embeddings that aren't finite.
+    """
+    ranking = rank_records(query, gallery, dataset.query, dataset.gallery)
+    figures: dict[str, float] = ranking.figures()
+    spread: dict[str, float] = {}
+    if dataset.layout.protocol == "retrieval":
+        labels = [record.identity for record in dataset.query]
+        figures = {f"Recall@{k}": value for k, value in recall_at(query, labels).items()} | {"NMI": nmi(query, labels)}
+    elif dataset.layout.protocol == "draws":
+        records, rows = [*dataset.query, *dataset.gallery], np.concatenate([query, gallery])
+        order = sorted(range(len(records)), key=lambda i: records[i].path)  # as drawn from when opened
+        drawn = pd.DataFrame(
+            [draw_ranking([records[i] for i in order], rows[order], seed).figures() for seed in range(DRAWS)]
+        )
+        figures = {str(name): float(drawn[name].mean()) for name in drawn}
+        spread = {str(name): float(drawn[name].std()) for name in drawn}
+    return Evaluation(figures, spread, ranking, query, gallery)
+
+
+def draw_ranking(records: Sequence[Record], embeddings: NDArray[np.float32], seed: int) -> Ranking:
+    """VehicleID's protocol: one drawn image of each identity is the gallery, the others are queries."""
+    inside = draw_gallery(records, seed=seed)
+    halves = [[i for i in range(len(records)) if (i in inside) == drawn] for drawn in (False, True)]
+    query, gallery = (embeddings[half] for half in halves)
+    return rank_records(query, gallery, *([records[i] for i in half] for half in halves))
 
 
 @torch.no_grad()

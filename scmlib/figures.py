@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from scmlib.checkpoints import write_atomically
 from scmlib.datasets import REGION_COLOURS, REGIONS
-from scmlib.evaluation import Ranking
+from scmlib.ranking import Ranking
 
 Pictures = NDArray[np.uint8]  # (N, H, W, 3)
 
@@ -105,6 +105,42 @@ def draw_training(log: pd.DataFrame) -> Figure:
     for axes in (identity, others, rate):
         axes.set_xlabel("epoch")
         axes.spines["top"].set_visible(False)
+    return figure
+
+
+def draw_inspection(images: pd.DataFrame, camera_rule: bool) -> Figure:
+    """How many images each identity has, split by split, and how many each camera took.
+
+    Args:
+        images: a row an image with the columns split, identity, camera, see `Inspection`.
+        camera_rule: whether camera numbers mean cameras; else the second panel is left out.
+    """
+    counts = images.groupby(["split", "identity"], sort=False).size()
+    splits = list(dict.fromkeys(images["split"]))
+    said = "; ".join(
+        f"{split}: {counts[split].min()} to {counts[split].max()}, median {counts[split].median():.0f}"
+        for split in splits
+    )
+    alt = f"Images per identity. {said}."
+    if camera_rule:
+        cameras = images.groupby(["camera", "split"]).size().unstack(fill_value=0)[splits]
+        least, most = cameras.sum(axis=1).min(), cameras.sum(axis=1).max()
+        alt += f" {len(cameras)} cameras took {least:,} to {most:,} images each."
+    figure = new_figure(10 if camera_rule else 5.5, 3.4, alt)
+    panels = figure.subplots(1, 2 if camera_rule else 1, squeeze=False)[0]
+    data = counts.rename("images").reset_index()
+    colours = dict(zip(splits, COLOURS, strict=False))
+    for split, style in zip(splits, ("-", "--", ":"), strict=False):
+        shown = data[data["split"] == split]
+        sns.ecdfplot(shown, x="images", color=colours[split], linestyle=style, linewidth=2, label=split, ax=panels[0])
+    panels[0].set(title="Images per identity", xlabel="images of an identity, at most", ylabel="share of identities")
+    if camera_rule:
+        shades = [colours[split] for split in splits]
+        cameras.plot.bar(stacked=True, color=shades, ax=panels[1], rot=0, width=0.8, legend=False)
+        panels[1].set(title="Images per camera", xlabel="camera", ylabel="images")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right center", frameon=False)
+    for axes in panels:
+        sns.despine(ax=axes)
     return figure
 
 

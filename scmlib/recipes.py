@@ -104,11 +104,15 @@ def recipe(dataset: str, net: str) -> Settings:
 
     The paper's rows stand as published. Other networks take the data set's row for `regnet_y_800mf`; `regnet_y_tiny`,
     which starts from random weights on a laptop, takes the synthetic world's row at half the data set's image size.
+    A variant of a protocol (`vehicleid:1600`) is trained like the data set itself.
 
     Raises:
         BadInput: no recipe for the data set.
     """
     table = _table()
+    name, _, variant = dataset.partition(":")
+    if variant:
+        return replace(recipe(name, net), dataset=dataset)
     if (row := table.get((dataset, net))) is not None:
         return _settings(row)
     if (paper := table.get((dataset, "regnet_y_800mf"))) is None:
@@ -120,6 +124,11 @@ def recipe(dataset: str, net: str) -> Settings:
         return replace(_settings(paper), net=net)
     height, width = int(paper["img-height"]) // 2, int(paper["img-width"]) // 2
     return replace(_settings(table["synthetic", net]), dataset=dataset, img_height=height, img_width=width)
+
+
+def published_recipes() -> list[Settings]:
+    """The paper's 24 recipes, in the table's order."""
+    return [settings for row in _table().values() if (settings := _settings(row)).published]
 
 
 def _settings(row: dict[str, str]) -> Settings:

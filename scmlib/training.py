@@ -6,6 +6,7 @@ import io
 import json
 import math
 import platform
+import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -23,13 +24,15 @@ from tqdm.auto import tqdm
 
 from scmlib.backbone import wants_channels_last
 from scmlib.checkpoints import load_backbone, model_for, save_model, write_atomically
-from scmlib.datasets import ReidDataset, open_dataset
+from scmlib.datasets import ReidDataset, check_ready, open_dataset
 from scmlib.errors import BadInput
-from scmlib.images import IdentityBatches, RecordImages, to_float
+from scmlib.images import Augmentation, IdentityBatches, RecordImages, to_float
 from scmlib.losses import SCMLoss, scm_loss
+from scmlib.model import SCM
 from scmlib.recipes import Settings
 
 STATE = "state.pt"
+Build = Callable[[Settings, int], SCM]
 
 
 def learning_rate(epoch: int, *, lr: float, epochs: tuple[int, int], ema_ratio: float) -> float:
@@ -48,6 +51,27 @@ def learning_rate(epoch: int, *, lr: float, epochs: tuple[int, int], ema_ratio: 
     return 0.5 * lr * (1 + math.cos(math.pi * (epoch - warm_up) / (last - warm_up)))
 
 
+def choose_gpu(gpus: str) -> str:
+    """Work on the first GPU of a list such as `0` or `0,1`, the released code's flag.
+
+    Returns:
+        A remark where that isn't all that was asked for; else empty.
+
+    Raises:
+        BadInput: something else than numbers.
+    """
+    numbers = gpus.split(",")
+    if not all(re.fullmatch("[0-9]+", number) for number in numbers):
+        raise BadInput(f"--gpus {gpus} isn't a list of GPU numbers: give 0, say, or leave it out.")
+    first, count = int(numbers[0]), torch.cuda.device_count()
+    if count == 0:
+        return f"There is no CUDA here, so --gpus {gpus} is passed over and the CPU trains."
+    torch.cuda.set_device(first if first < count else 0)
+    if first >= count:
+        return f"GPU {first} isn't here; GPU 0 trains."
+    return f"One process uses one GPU: {first} trains." if len(numbers) > 1 else ""
+
+
 def versions() -> dict[str, str]:
     """What the numbers of a run depend on beside its settings."""
     packages = ("scmlib", "torch", "torchvision", "accelerate", "numpy", "pillow")
@@ -61,16 +85,17 @@ class Run:
         settings: of the run.
         dataset: its training split is used.
         out: the run folder.
+        build: makes the model from the settings and the number of classes.
 
     Raises:
         BadInput: fewer identities than a batch needs, or weights that don't fit.
     """
 
-    def __init__(self, settings: Settings, dataset: ReidDataset, out: Path):
+    def __init__(self, settings: Settings, dataset: ReidDataset, out: Path, build: Build):
         self.settings, self.out, self.epoch, self.log = settings, out, 0, pd.DataFrame()
         self.accelerator = Accelerator(mixed_precision="fp16" if torch.cuda.is_available() else "no")
         torch.manual_seed(settings.seed)
-        model = model_for(settings, dataset.num_classes)
+        model = build(settings, dataset.num_classes)
         if settings.weights not in ("", "imagenet"):
             load_backbone(model, Path(settings.weights))
         if wants_channels_last(model):
@@ -87,9 +112,10 @@ class Run:
         self.average = AveragedModel(model, device=self.accelerator.device)
         self.model, self.optimizer = self.accelerator.prepare(model, optimizer)
         self.batches = IdentityBatches(
-            [record.label for record in dataset.train], settings.batch_size, settings.instance_num, settings.seed
+            dataset.train, settings.batch_size, settings.instance_num, settings.seed, dataset.layout.satellite
         )
-        images = RecordImages(dataset.train, settings.image_size, training=True, keep=settings.workers == 0)
+        augment = Augmentation(dataset.layout, settings.image_size)
+        images = RecordImages(dataset.train, settings.image_size, augment=augment, keep=settings.workers == 0)
         self.loader = DataLoader(
             images,
             batch_sampler=self.batches,
@@ -127,7 +153,7 @@ class Run:
         if s.ema_ratio < 1 and self.epoch >= int(s.epochs[1] * s.ema_ratio):
             self.average.update_parameters(self.accelerator.unwrap_model(self.model))
         means = torch.stack(terms).mean(0).tolist()
-        names = ["loss", *(f"cross_entropy_{i}" for i in range(3 + s.num_part)), "triplet_0", "triplet_1", "overlap"]
+        names = ["loss", *(f"cross_entropy_{i}" for i in range(len(means) - 4)), "triplet_0", "triplet_1", "overlap"]
         row = {"epoch": self.epoch, **dict(zip(names, means, strict=True))}
         row |= {"learning_rate": rate, "seconds": time.perf_counter() - began}
         self.log = pd.concat([self.log, pd.DataFrame([row])], ignore_index=True)
@@ -192,14 +218,17 @@ class Run:
             raise BadInput(f"{path} can't be resumed ({error}): train again with another --out.") from error
         write_atomically(self.out / "log.csv", self.log.to_csv(index=False).encode())  # a kill may have come between
 
-    def finish(self, facts: dict[str, Any]) -> None:
+    def finish(self, facts: dict[str, Any], *, progress: bool) -> None:
         """Final weights: the average with re-estimated BatchNorm statistics, or the last ones without averaging."""
         model = self.accelerator.unwrap_model(self.model)
         if self.settings.ema_ratio < 1:
             torch.manual_seed(self.settings.seed)
             self.batches.epoch = self.settings.last_epoch + 1
-            bar = tqdm(self.images_and_labels(), "BatchNorm statistics", len(self.loader), unit="batch", leave=False)
-            update_bn((images for images, _ in bar), self.average)
+            batches = (images for images, _ in self.images_and_labels())
+            label = "BatchNorm statistics"
+            update_bn(
+                tqdm(batches, label, len(self.loader), unit="batch", leave=False, disable=not progress), self.average
+            )
             model = self.average.module
         save_model(self.out / "model.safetensors", model.eval(), facts)
 
@@ -210,7 +239,9 @@ def train(
     *,
     resume: bool = False,
     dataset: ReidDataset | None = None,
+    build: Build = model_for,
     on_epoch: Callable[[pd.DataFrame], None] | None = None,
+    progress: bool = True,
 ) -> Path:
     """Train SCM and write a run folder.
 
@@ -222,7 +253,9 @@ def train(
         out: the run folder.
         resume: go on from `state.pt` if it is there.
         dataset: opened already; else `settings` says which.
+        build: makes the model from the settings and the number of classes; for a model that differs from the paper's.
         on_epoch: called with the log so far after every epoch.
+        progress: whether to show progress bars.
 
     Returns:
         The run folder.
@@ -234,19 +267,21 @@ def train(
     if (out / STATE).exists() and not resume:
         raise BadInput(f"{out} holds a run already: add --resume to go on with it, or choose another --out.")
     dataset = dataset or open_dataset(settings.dataset, settings.dataset_root)
-    run = Run(settings, dataset, out)
+    check_ready(dataset)
+    run = Run(settings, dataset, out, build)
     facts = {"settings": settings.as_dict(), "classes": dataset.num_classes, "versions": versions()}
     if (out / STATE).exists():
         facts |= {"versions": check_same(out, settings), "resumed_with": versions()}
         run.restore()
     write_atomically(out / "settings.json", json.dumps(facts, indent=2).encode())
     steps = len(run.loader)
-    with tqdm(total=settings.last_epoch * steps, initial=run.epoch * steps, unit="step", desc="training") as bar:
+    total, done = settings.last_epoch * steps, run.epoch * steps
+    with tqdm(total=total, initial=done, unit="step", desc="training", disable=not progress) as bar:
         while run.epoch < settings.last_epoch:
             run.train_epoch(bar)
             if on_epoch:
                 on_epoch(run.log)
-    run.finish(facts)
+    run.finish(facts, progress=progress)
     return out
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from scmlib.demo import run_demo, shown_queries
-from scmlib.evaluation import rank
+from scmlib.ranking import rank
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from scmlib import figures
-from scmlib.evaluation import rank
+from scmlib.ranking import rank
 from scmlib.report import Section, write_report
 
 rng = np.random.default_rng(0)

@@ -9,18 +9,27 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from scmlib.datasets import Record
 from scmlib.errors import BadInput
 from scmlib.images import (
+    Augmentation,
     IdentityBatches,
     RandomErasing,
     RecordImages,
-    augmentation,
-    padded,
     read_image,
     resize,
     to_float,
 )
+from scmlib.layouts import LAYOUTS
+from scmlib.records import Record
+
+PERSONS = LAYOUTS["market1501"]
+
+
+def records_of(labels: list[int], views: list[str] | None = None) -> list[Record]:
+    return [
+        Record(Path(f"{i}.jpg"), label, 1, label, view)
+        for i, (label, view) in enumerate(zip(labels, views or [""] * len(labels), strict=True))
+    ]
 
 
 def save(path: Path, height: int = 32, width: int = 16) -> Path:
@@ -76,24 +85,48 @@ def test_kept_images_equal_those_read_again(tmp_path: Path) -> None:
 
 def test_augmentation_keeps_size_and_range() -> None:
     torch.manual_seed(0)
-    image = torch.randint(0, 256, (3, 32, 16), dtype=torch.uint8)
-    outcomes = [augmentation((32, 16))(padded(image)) for _ in range(20)]
+    image = torch.randint(0, 256, (3, 48, 32), dtype=torch.uint8)
+    outcomes = [Augmentation(PERSONS, (32, 16))(image, "") for _ in range(20)]
     assert {tuple(x.shape) for x in outcomes} == {(3, 32, 16)}
     assert len({x.numpy().tobytes() for x in outcomes}) > 10
     assert to_float(image).max() <= 1
 
 
-def test_padding_mirrors_the_border() -> None:
-    image = torch.arange(16, dtype=torch.uint8).reshape(1, 4, 4)
-    wide = padded(image, 2)
-    assert wide.shape == (1, 8, 8)
-    assert wide[0, 2].tolist() == [1, 0, 0, 1, 2, 3, 3, 2]
-    assert torch.equal(wide[0, 1], wide[0, 2])
+@pytest.mark.parametrize(("name", "prepared"), [("market1501", 48), ("cub200", 64), ("university1652", 56)])
+def test_each_data_set_is_framed_by_its_own_rule(tmp_path: Path, name: str, prepared: int) -> None:
+    """Persons pad by 8, University-1652 by 12; CUB200 and Cars resize to 32 more and pad after a first crop."""
+    path, augment = save(tmp_path / "a.png", 40, 40), Augmentation(LAYOUTS[name], (32, 32))
+    image = augment.prepare(path)
+    assert image.shape == (3, prepared, prepared)
+    assert augment(image, "satellite").shape == (3, 32, 32)
+
+
+def test_padding_mirrors_the_border(tmp_path: Path) -> None:
+    wide = Augmentation(PERSONS, (32, 16)).prepare(save(tmp_path / "a.png"))
+    assert torch.equal(wide[:, 7], wide[:, 8])
+    assert torch.equal(wide[:, :, 0], wide[:, :, 15])
+
+
+def test_only_satellite_images_turn(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    image = torch.full((3, 56, 56), 255, dtype=torch.uint8)  # a turn brings black corners in
+    augment = Augmentation(LAYOUTS["university1652"], (32, 32))
+    assert all(augment(image, "drone").min() == 255 for _ in range(20))
+    assert any(augment(image, "satellite").min() == 0 for _ in range(20))
+
+
+def test_test_images_of_fine_grained_sets_are_cut_from_the_centre(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.png", 64, 64)
+    assert torch.equal(read_image(path, (32, 32), margin=32), read_image(path)[:, 16:48, 16:48])
+    images = RecordImages([Record(path, 1, 1)], (32, 32), margin=32)
+    assert torch.equal(images[0][0], read_image(path, (32, 32), margin=32))
 
 
 def test_training_images_are_augmented_and_kept_before_that(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    images = RecordImages([Record(save(tmp_path / "a.png"), 1, 1, 0)], (32, 16), training=True, keep=True)
+    images = RecordImages(
+        [Record(save(tmp_path / "a.png"), 1, 1, 0)], (32, 16), augment=Augmentation(PERSONS, (32, 16)), keep=True
+    )
     seen = {images[0][0].numpy().tobytes() for _ in range(8)}
     assert len(seen) > 4
     assert images[0][0].shape == (3, 32, 16)
@@ -109,7 +142,7 @@ def test_no_more_is_kept_than_there_is_room(tmp_path: Path, monkeypatch: pytest.
 
 def test_batches_hold_k_images_of_each_identity() -> None:
     labels = [0] * 4 + [1] * 9 + [2] * 5 + [3] * 6
-    batches = IdentityBatches(labels, 8, 4, seed=0)
+    batches = IdentityBatches(records_of(labels), 8, 4, seed=0)
     drawn = list(batches)
     assert len(drawn) == len(batches) == 2  # 24 images make one round of 16
     for batch in drawn:
@@ -119,13 +152,23 @@ def test_batches_hold_k_images_of_each_identity() -> None:
 
 
 def test_identity_with_fewer_than_k_images_is_drawn_with_replacement() -> None:
-    (batch,) = IdentityBatches([0, 1, 1, 1, 1], 8, 4, seed=0)
+    (batch,) = IdentityBatches(records_of([0, 1, 1, 1, 1]), 8, 4, seed=0)
     assert batch.count(0) == 4
+
+
+def test_each_identity_gives_one_satellite_image_and_drone_images() -> None:
+    """University-1652; an identity without the one kind gives K of the other."""
+    labels, views = [0] * 6 + [1] * 6 + [2] * 5, ["satellite", *["drone"] * 5] * 2 + ["drone"] * 5
+    batches = IdentityBatches(records_of(labels, views), 9, 3, 0, "satellite")
+    (batch,) = list(batches)
+    seen = Counter((labels[i], views[i]) for i in batch)
+    assert seen == {(0, "satellite"): 1, (0, "drone"): 2, (1, "satellite"): 1, (1, "drone"): 2, (2, "drone"): 3}
+    assert len(set(batch)) == 9
 
 
 def test_batches_follow_from_seed_and_epoch_alone() -> None:
     def draw(seed: int, epoch: int) -> list[list[int]]:
-        batches = IdentityBatches([0] * 8 + [1] * 8 + [2] * 8, 4, 2, seed)
+        batches = IdentityBatches(records_of([0] * 8 + [1] * 8 + [2] * 8), 4, 2, seed)
         batches.epoch = epoch
         return list(batches)
 
@@ -136,7 +179,7 @@ def test_batches_follow_from_seed_and_epoch_alone() -> None:
 
 def test_fewer_identities_than_a_batch_needs() -> None:
     with pytest.raises(BadInput, match=r"needs 6 identities, but the training set has 2.*--batch-size 8"):
-        IdentityBatches([0, 0, 1, 1], 24, 4, seed=0)
+        IdentityBatches(records_of([0, 0, 1, 1]), 24, 4, seed=0)
 
 
 def test_erased_boxes_have_the_sizes_drawn() -> None:

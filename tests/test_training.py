@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from scmlib.checkpoints import load_model
+from scmlib.checkpoints import load_model, model_for
 from scmlib.errors import BadInput
 from scmlib.losses import SCMLoss
 from scmlib.recipes import Settings
@@ -90,7 +90,7 @@ def test_frozen_stem_keeps_its_weights_and_moves_its_statistics(quick: Settings,
     from scmlib.datasets import open_dataset
 
     settings = replace(quick, freeze="stem")
-    before = Run(settings, open_dataset("synthetic", quick.dataset_root), tmp_path).model.state_dict()
+    before = Run(settings, open_dataset("synthetic", quick.dataset_root), tmp_path, model_for).model.state_dict()
     before = {name: value.clone() for name, value in before.items() if name.startswith("stem.")}
     train(settings, tmp_path)
     after = torch.load(tmp_path / "state.pt", weights_only=True)["model"]

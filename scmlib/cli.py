@@ -5,50 +5,21 @@ from __future__ import annotations
 import errno
 import json
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from scmlib.analysis_cli import ablation
 from scmlib.errors import BadInput
-from scmlib.recipes import PARSERS, Settings, parse_epochs, recipe
+from scmlib.options import dataset_option, net_option, root_option, settings_options, source_argument
+from scmlib.recipes import recipe
 
 if TYPE_CHECKING:
-    from scmlib.evaluation import Ranking  # brings torch, which --help needn't wait for
+    import pandas as pd
 
-Command = TypeVar("Command", bound=Callable[..., Any])
-
-
-class Epochs(click.ParamType[tuple[int, int]]):
-    """`5,75`: warm-up, and the cosine's end."""
-
-    name = "E0,E"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
-        """Text to two whole numbers."""
-        try:
-            return value if isinstance(value, tuple) else parse_epochs(value)
-        except ValueError:
-            self.fail(f"'{value}' isn't two whole numbers with a comma between them, like 5,75", param, ctx)
-
-
-def settings_options(command: Command) -> Command:
-    """A flag for every setting, `--img-height` for `img_height`; one that is left out takes the recipe's value."""
-    hints = get_type_hints(Settings, include_extras=True)
-    for name, hint in reversed(hints.items()):
-        kind, help_text = hint.__origin__, hint.__metadata__[0]
-        if name not in ("dataset", "net"):
-            flag_type = Epochs() if kind in PARSERS else kind
-            command = click.option(f"--{name.replace('_', '-')}", name, type=flag_type, help=help_text)(command)
-    return command
-
-
-dataset_option = click.option("--dataset", required=True, help="Data set, e.g. synthetic or market1501.")
-root_option = click.option(
-    "--dataset-root", default="data", show_default=True, help="Folder that holds the data sets' folders."
-)
+    from scmlib.evaluation import Evaluation  # brings torch, which --help needn't wait for
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
@@ -71,24 +42,74 @@ def demo(out: Path, quick: bool, seed: int) -> None:
 @cli.command()
 @click.argument("dataset")
 @root_option
-@click.option("--preset", default="default", show_default=True, help="Size of the synthetic world.")
-@click.option("--seed", default=0, show_default=True, help="One seed, one world.")
+@click.option("--source", type=Path, help="Downloaded archive (zip, tar) or folder.")
+@click.option("--preset", help="Size of the synthetic world: quick, default or large.")
+@click.option("--seed", type=int, help="Of the synthetic world: one seed, one world.")
 @click.option(
     "--set", "changes", multiple=True, metavar="NAME=VALUE", help="Any other number of the world, e.g. cast=0.1."
 )
-@click.option("--workers", default=0, show_default=True, help="Processes; 0: one for each core.")
-def prepare(dataset: str, dataset_root: str, preset: str, seed: int, changes: tuple[str, ...], workers: int) -> None:
-    """Make DATASET below the data root; so far: synthetic."""
-    from data_prep.synthetic import PRESETS, changed, write_world
-    from scmlib.datasets import dataset_folder
+@click.option("--workers", default=0, show_default=True, help="Processes that draw the world; 0: one for each core.")
+def prepare(
+    dataset: str,
+    dataset_root: str,
+    source: Path | None,
+    preset: str | None,
+    seed: int | None,
+    changes: tuple[str, ...],
+    workers: int,
+) -> None:
+    """Bring DATASET into its layout below the data root: the synthetic world drawn, any other from its download."""
+    from scmlib.datasets import open_dataset
+    from scmlib.inspection import count_table
 
     if dataset != "synthetic":
-        raise BadInput(f"'{dataset}' can't be prepared yet: unpack it below {dataset_root} in its own layout.")
-    if preset not in PRESETS:
-        raise BadInput(f"Unknown preset '{preset}': choose one of {', '.join(PRESETS)}.")
-    world = changed(replace(PRESETS[preset], seed=seed), changes)
-    folder = write_world(dataset_folder(dataset, dataset_root), world, workers=workers)
-    click.echo(f"The synthetic world lies in {folder}.")
+        from data_prep.prepare import SOURCES
+        from data_prep.prepare import prepare as arrange
+        from scmlib.datasets import dataset_folder
+
+        if preset or seed is not None or changes:
+            raise BadInput(f"--preset, --seed and --set are the synthetic world's: leave them out for {dataset}.")
+        folder = dataset_folder(dataset, dataset_root)
+        if source is None and dataset in SOURCES and not folder.exists():
+            raise BadInput(
+                f"{folder} is missing, and nothing is downloaded here: give the download as --source. "
+                f"Where to have it: {SOURCES[dataset].terms}"
+            )
+        folder = arrange(dataset, source or folder, dataset_root)
+    else:
+        from data_prep.synthetic import draw_world
+
+        if source:
+            raise BadInput("The synthetic world is drawn, not unpacked: leave --source out.")
+        folder = draw_world(dataset_root, preset or "default", seed=seed or 0, changes=changes, workers=workers)
+    click.echo(f"{dataset} lies in {folder}.")
+    say_counts(count_table(open_dataset(dataset, dataset_root)))
+
+
+@cli.command()
+@click.argument("dataset")
+@root_option
+@click.option(
+    "--out", type=Path, default=Path("runs/inspection"), show_default=True, help="Folder for the figure and the table."
+)
+def inspect(dataset: str, dataset_root: str, out: Path) -> None:
+    """Decode every image of DATASET; compare counts with the published ones and say what is off."""
+    from scmlib import figures
+    from scmlib.checkpoints import write_atomically
+    from scmlib.datasets import open_dataset
+    from scmlib.inspection import inspect_dataset
+
+    data = open_dataset(dataset, dataset_root)
+    inspection = inspect_dataset(data, progress=True)
+    say_counts(inspection.counts)
+    for finding in inspection.findings or ["Nothing is off."]:
+        click.echo(f"- {finding}")
+    name = dataset.replace(":", "-")
+    write_atomically(out / f"{name}.csv", inspection.images.to_csv(index=False).encode())
+    figure = figures.draw_inspection(inspection.images, data.layout.camera_rule)
+    click.echo(
+        f"Every image stands in {out / name}.csv; images per identity: {figures.save(figure, out / f'{name}.png')}."
+    )
 
 
 @cli.command()
@@ -97,10 +118,16 @@ def prepare(dataset: str, dataset_root: str, preset: str, seed: int, changes: tu
 @settings_options
 @click.option("--out", type=Path, help="Run folder; left out: runs/DATASET-NET.")
 @click.option("--resume", is_flag=True, help="Go on with the run in the folder.")
+@click.option("--gpus", help="Number of the GPU to train on, e.g. 0; left out: the first, or the CPU.")
 @click.option("--dry-run", is_flag=True, help="Print the resolved settings as JSON and stop.")
-def train(dataset: str, net: str, out: Path | None, resume: bool, dry_run: bool, **flags: Any) -> None:
+def train(
+    dataset: str, net: str, out: Path | None, resume: bool, gpus: str | None, dry_run: bool, **flags: Any
+) -> None:
     """Train SCM; a flag left out takes the value of the data set's recipe."""
     settings = replace(recipe(dataset, net), **{name: value for name, value in flags.items() if value is not None})
+    pretrained = Path("pretrain") / f"checkpoint_{net}.pth"  # where the released code looks
+    if flags["weights"] is None and pretrained.is_file():
+        settings = replace(settings, weights=str(pretrained))
     if dry_run:
         click.echo(json.dumps(settings.as_dict(), indent=2))
         return
@@ -108,10 +135,18 @@ def train(dataset: str, net: str, out: Path | None, resume: bool, dry_run: bool,
 
     from scmlib import figures, training
 
-    out = out or Path("runs") / f"{dataset}-{net.replace(':', '-')}"
-    if not settings.weights and net != "regnet_y_tiny":
+    out = out or Path("runs") / f"{dataset}-{net}".replace(":", "-")
+    if gpus and (remark := training.choose_gpu(gpus)):
+        click.echo(remark, err=True)
+    if settings.weights:
+        click.echo(f"{net} starts from {settings.weights}.", err=True)
+    elif net != "regnet_y_tiny":
         frozen = ", its frozen stem too (--freeze none trains it)" if settings.freeze == "stem" else ""
-        click.echo(f"{net} starts from random weights{frozen}; the paper starts from ImageNet's (--weights).", err=True)
+        click.echo(
+            f"{net} starts from random weights{frozen}; the paper starts from ImageNet's (--weights, or a file "
+            f"{pretrained}).",
+            err=True,
+        )
     if resume and not (out / training.STATE).exists():
         raise BadInput(f"{out} holds no run to go on with: check --out, or leave --resume out.")
     training.train(settings, out, resume=resume)
@@ -121,39 +156,43 @@ def train(dataset: str, net: str, out: Path | None, resume: bool, dry_run: bool,
 
 
 @cli.command()
-@click.argument("source", metavar="RUN_OR_CHECKPOINT", type=Path)
+@source_argument
 @dataset_option
 @root_option
-@click.option("--net", help="Backbone of a checkpoint that isn't ours.")
+@net_option
 @click.option("--workers", type=click.IntRange(0), default=0, show_default=True, help="Processes that read images.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
 def evaluate(source: Path, dataset: str, dataset_root: str, net: str | None, workers: int, as_json: bool) -> None:
-    """Rank the gallery for every query; print and store top1, top5, top10 and mAP."""
+    """Judge a model by the data set's own protocol; print and store the figures that the paper prints."""
     from scmlib.checkpoints import load_model, write_atomically
     from scmlib.datasets import open_dataset
     from scmlib.evaluation import evaluate as run_evaluation
 
     data = open_dataset(dataset, dataset_root)
-    model, _ = load_model(source, recipe(dataset, net) if net else None)
-    ranking = run_evaluation(model, data, workers=workers, progress=True).ranking
-    figures = ranking.figures() | {"queries": ranking.num_valid, "queries_without_match": ranking.num_without_match}
-    name = f"evaluation_{dataset}.json"
+    model, settings = load_model(source, recipe(dataset, net) if net else None)
+    evaluation = run_evaluation(model, data, workers=workers, progress=True)
+    ranking = evaluation.ranking
+    facts: dict[str, Any] = {"dataset": dataset, "net": settings.net, **evaluation.figures}
+    facts |= {"queries": ranking.num_valid, "queries_without_match": ranking.num_without_match}
+    if evaluation.spread:
+        facts["spread"] = evaluation.spread
+    name = f"evaluation_{dataset.replace(':', '-')}.json"
     stored = source / name if source.is_dir() else source.with_name(f"{source.stem}_{name}")
     if as_json:
-        click.echo(json.dumps(figures))
+        click.echo(json.dumps(facts))
     else:
-        say_figures(ranking)
-    write_atomically(stored, json.dumps(figures, indent=2).encode())
+        say_figures(evaluation)
+    write_atomically(stored, json.dumps(facts, indent=2).encode())
     if not as_json:
         click.echo(f"Stored in {stored}.")
 
 
 @cli.command()
-@click.argument("source", metavar="RUN_OR_CHECKPOINT", type=Path)
+@source_argument
 @click.argument("images", metavar="IMAGE...", type=Path, nargs=-1, required=True)
 @click.option("--out", type=Path, required=True, help="Folder for one figure an image.")
 @click.option("--dataset", default="market1501", show_default=True, help="Recipe of a checkpoint that isn't ours.")
-@click.option("--net", help="Backbone of a checkpoint that isn't ours.")
+@net_option
 def masks(source: Path, images: tuple[Path, ...], out: Path, dataset: str, net: str | None) -> None:
     """Draw the competitive masks and the cooperative mask over each IMAGE."""
     from scmlib import figures
@@ -161,12 +200,14 @@ def masks(source: Path, images: tuple[Path, ...], out: Path, dataset: str, net: 
     from scmlib.datasets import truth_path
     from scmlib.evaluation import masks_of
     from scmlib.images import read_image
+    from scmlib.layouts import layout_of
     from scmlib.mask_scores import read_truth
 
-    model, _ = load_model(source, recipe(dataset, net) if net else None)
+    model, settings = load_model(source, recipe(dataset, net) if net else None)
+    margin = layout_of(settings.dataset).margin
     taken: set[str] = set()
     for image in images:
-        picture = read_image(image, model.image_size)
+        picture = read_image(image, model.image_size, margin)
         truth = read_truth([image]) if truth_path(image).is_file() else None
         figure = figures.draw_masks(
             picture.permute(1, 2, 0).numpy()[None], masks_of(model, picture[None]).numpy(), truth, [image.name]
@@ -178,11 +219,54 @@ def masks(source: Path, images: tuple[Path, ...], out: Path, dataset: str, net: 
         click.echo(str(figures.save(figure, out / f"{name}_masks.png")))
 
 
-def say_figures(ranking: Ranking) -> None:
-    """Print the released code's figures, in per cent, and how many queries they rest on."""
-    for name, value in ranking.figures().items():
-        click.echo(f"{name:>6} {value:7.2%}")
+@cli.command()
+@click.option("--dataset", help="This data set's recipes alone.")
+@click.option("--runs", default="runs", show_default=True, help="Folder below which runs were evaluated.")
+def recipes(dataset: str | None, runs: str) -> None:
+    """The paper's 24 recipes, published figures beside those that runs on this machine reached."""
+    from scmlib.layouts import layout_of
+    from scmlib.reached import figure_table
+
+    if dataset:
+        layout_of(dataset)
+    table = figure_table(runs, dataset)
+    retrieval = table["NMI"].notna()
+    for part in (table[~retrieval], table[retrieval]):
+        if len(part):
+            shown = part.dropna(axis="columns", how="all")
+            formats = dict.fromkeys(shown.columns[3:], "{:.1%}".format)
+            click.echo(shown.to_string(index=False, formatters=formats, na_rep="") + "\n")
+    click.echo("`scm train --dataset D --net N --dry-run` prints a recipe's settings.")
+
+
+def say_counts(counts: pd.DataFrame) -> None:
+    """Print what each split holds, beside the published numbers."""
+    for split, row in counts.iterrows():
+        told = []
+        for kind in ("images", "identities"):
+            published = row[f"published_{kind}"]
+            note = (
+                "" if published < 0 else " (as published)" if published == row[kind] else f" (published {published:,})"
+            )
+            told.append(f"{row[kind]:,} {kind}{note}")
+        told += [f"{row['cameras']} cameras"] if row["cameras"] else []
+        told += [f"{row['size']} pixels"] if isinstance(row.get("size"), str) else []
+        click.echo(f"{split:>8}: {', '.join(told)}")
+
+
+def say_figures(evaluation: Evaluation) -> None:
+    """Print the released code's figures, in per cent, and what they rest on."""
+    for name, value in evaluation.figures.items():
+        spread = f" ± {evaluation.spread[name]:.2%}" if evaluation.spread else ""
+        click.echo(f"{name:>8} {value:7.2%}{spread}")
+    if evaluation.spread:
+        click.echo("Mean and standard deviation over five drawn galleries.")
+    ranking = evaluation.ranking
     click.echo(f"{ranking.num_valid} queries counted, {ranking.num_without_match} without a match left out.")
+
+
+for command in (ablation,):
+    cli.add_command(command)
 
 
 def main() -> None:

@@ -71,7 +71,7 @@ def test_train_evaluate_and_masks_on_a_folder_in_market_layout(data_root: Path, 
     done = scm("evaluate", out, *where, "--json")
     assert done.returncode == 0, done.stderr
     figures = json.loads(done.stdout)
-    assert figures.keys() == {"top1", "top5", "top10", "mAP", "queries", "queries_without_match"}
+    assert figures.keys() == {"dataset", "net", "top1", "top5", "top10", "mAP", "queries", "queries_without_match"}
     assert figures["queries"] == 24
     assert json.loads((out / "evaluation_market1501.json").read_text()) == figures
     said = scm("evaluate", out, *where).stdout

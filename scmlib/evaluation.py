@@ -23,7 +23,6 @@ from scmlib.records import Record
 DRAWS = 5  # galleries that VehicleID's figures are the mean of
 
 
-@torch.no_grad()
 def embed(
     model: SCM,
     images_or_records: Tensor | Sequence[Record],
@@ -46,6 +45,23 @@ def embed(
     Returns:
         (N, (3 + P) * D) float32, rows of length 1.
     """
+    raw = raw_embeddings(
+        model, images_or_records, margin=margin, batch_size=batch_size, workers=workers, progress=progress
+    )
+    return F.normalize(raw, dim=1).numpy()
+
+
+@torch.no_grad()
+def raw_embeddings(
+    model: SCM,
+    images_or_records: Tensor | Sequence[Record],
+    *,
+    margin: int = 0,
+    batch_size: int = 64,
+    workers: int = 0,
+    progress: str = "",
+) -> Tensor:
+    """What `embed` gives, before it is brought to length 1: (N, (3 + P) * D) float32 on the CPU."""
     model.eval()
     device = next(model.parameters()).device
     images: Dataset[Any] = (
@@ -61,8 +77,8 @@ def embed(
         if pixels.dtype == torch.uint8:
             pixels = to_float(pixels)
         both = model(pixels).embeddings + model(pixels.flip(3)).embeddings  # (B, 3 + P, D)
-        rows.append(F.normalize(both.flatten(1).float(), dim=1).cpu())
-    return torch.cat(rows).numpy()
+        rows.append(both.flatten(1).float().cpu())
+    return torch.cat(rows)
 
 
 def rank_records(

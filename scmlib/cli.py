@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from scmlib.analysis_cli import ablation
+from scmlib.analysis_cli import ablation, clinic, scores
 from scmlib.errors import BadInput
-from scmlib.options import dataset_option, net_option, root_option, settings_options, source_argument
+from scmlib.options import dataset_option, net_option, root_option, settings_options, source_argument, world_option
 from scmlib.recipes import recipe
 
 if TYPE_CHECKING:
@@ -45,9 +45,7 @@ def demo(out: Path, quick: bool, seed: int) -> None:
 @click.option("--source", type=Path, help="Downloaded archive (zip, tar) or folder.")
 @click.option("--preset", help="Size of the synthetic world: quick, default or large.")
 @click.option("--seed", type=int, help="Of the synthetic world: one seed, one world.")
-@click.option(
-    "--set", "changes", multiple=True, metavar="NAME=VALUE", help="Any other number of the world, e.g. cast=0.1."
-)
+@world_option
 @click.option("--workers", default=0, show_default=True, help="Processes that draw the world; 0: one for each core.")
 def prepare(
     dataset: str,
@@ -265,7 +263,7 @@ def say_figures(evaluation: Evaluation) -> None:
     click.echo(f"{ranking.num_valid} queries counted, {ranking.num_without_match} without a match left out.")
 
 
-for command in (ablation,):
+for command in (scores, clinic, ablation):
     cli.add_command(command)
 
 

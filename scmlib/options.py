@@ -42,4 +42,8 @@ root_option = click.option(
     "--dataset-root", default="data", show_default=True, help="Folder that holds the data sets' folders."
 )
 source_argument = click.argument("source", metavar="RUN_OR_CHECKPOINT", type=Path)
+world_option = click.option(
+    "--set", "changes", multiple=True, metavar="NAME=VALUE", help="Any other number of the world, e.g. cast=0.1."
+)
+out_option = click.option("--out", type=Path, help="Folder for figures and tables; left out: the run's own.")
 net_option = click.option("--net", help="Backbone of a checkpoint that isn't ours.")

@@ -1,11 +1,16 @@
 from __future__ import annotations
 
 import csv
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from scmlib.cli import cli
 from scmlib.errors import BadInput
+from scmlib.reached import figure_table
 from scmlib.recipes import Settings, parse_epochs, recipe
 from tests.conftest import ORACLE
 
@@ -28,6 +33,65 @@ def test_published_recipe(row: dict[str, str]) -> None:
 
 def test_there_are_24() -> None:
     assert len(PUBLISHED) == 24
+
+
+@pytest.mark.parametrize("row", PUBLISHED, ids=lambda row: f"{row['dataset']}-{row['net']}")
+def test_released_command_line(row: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the authors print it, with `scm train` for `python train.py`; what is left out comes from the recipe."""
+    monkeypatch.chdir(tmp_path)
+    flags = [f"--{name}={value}" for name, value in row.items() if name not in FIGURES]
+    whole = ["train", *flags, "--gpus", "0", "--dataset-root", "../datasets", "--dry-run"]
+    short = ["train", "--dataset", row["dataset"], "--net", row["net"], "--dataset-root", "../datasets", "--dry-run"]
+    printed = [CliRunner().invoke(cli, command) for command in (whole, short)]
+    assert [result.exit_code for result in printed] == [0, 0]
+    resolved = [Settings.from_dict(json.loads(result.stdout)) for result in printed]
+    assert resolved[0] == resolved[1] == replace(recipe(row["dataset"], row["net"]), dataset_root="../datasets")
+
+
+def test_imagenet_weights_are_found_where_the_released_code_keeps_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pretrain").mkdir()
+    (tmp_path / "pretrain" / "checkpoint_regnet_y_800mf.pth").touch()
+    command = ["train", "--dataset", "market1501", "--net", "regnet_y_800mf", "--dry-run"]
+    weights = [
+        json.loads(CliRunner().invoke(cli, [*command, *more]).stdout)["weights"]
+        for more in ([], ["--weights", "x.pth"])
+    ]
+    assert weights == ["pretrain/checkpoint_regnet_y_800mf.pth", "x.pth"]
+
+
+def test_reached_figures_stand_beside_the_published(tmp_path: Path) -> None:
+    def evaluated(name: str, dataset: str = "market1501", **changes: object) -> None:
+        settings = replace(recipe("market1501", "regnet_y_800mf"), **{"weights": "imagenet.pth", **changes})  # type: ignore[arg-type]
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "settings.json").write_text(json.dumps({"settings": settings.as_dict()}))
+        figures = {"dataset": dataset, "net": settings.net, "top1": 0.5, "mAP": 0.25}
+        (tmp_path / name / f"evaluation_{dataset}.json").write_text(json.dumps(figures))
+
+    evaluated("same")
+    evaluated("other", lr=0.01, weights="")
+    evaluated("elsewhere", dataset="dukemtmc")
+    (tmp_path / "stray_evaluation_x.json").write_text("no JSON")
+    table = figure_table(tmp_path)
+    assert (table["source"] == "published").sum() == 24
+    rows = table[(table["dataset"] == "market1501") & (table["net"] == "regnet_y_800mf")]
+    assert list(rows["source"]) == [
+        "published",
+        f"{tmp_path}/other (lr 0.01, from random weights)",
+        f"{tmp_path}/same",
+    ]
+    assert list(rows["mAP"]) == [0.897846, 0.25, 0.25]
+    (cross,) = table[table["source"].str.contains("trained on market1501")]["dataset"]
+    assert cross == "dukemtmc"
+    assert set(figure_table(tmp_path, "cub200")["dataset"]) == {"cub200"}
+
+
+def test_variant_of_a_protocol_is_trained_like_the_data_set() -> None:
+    assert recipe("vehicleid:1600", "regnet_y_800mf") == replace(
+        recipe("vehicleid", "regnet_y_800mf"), dataset="vehicleid:1600"
+    )
 
 
 def test_laptop_recipe_is_the_synthetic_one_at_half_the_paper_size() -> None:

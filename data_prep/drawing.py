@@ -195,14 +195,23 @@ def _surface(labels: Array, parts: list[Part], frame: tuple[float, float, float]
     return palette[label, second.astype(np.intp)] * light[:, None], where
 
 
-def paint(parts: list[Part], turn: float, height: int, width: int, frame: tuple[float, float, float, float]) -> Layer:
+def paint(
+    parts: list[Part],
+    turn: float,
+    height: int,
+    width: int,
+    frame: tuple[float, float, float, float],
+    margin: int = 0,
+) -> Layer:
     """Paint a person into a picture of a size.
 
     `frame` holds the person's height, the middle of the feet from the left, the ground from the top (all in shares of
-    the picture's height) and the lean (how far the head is beside the feet, in body heights).
+    the picture's height) and the lean (how far the head is beside the feet, in body heights). `margin` is the number of
+    pixels by which the layer is larger than the picture on every side.
     """
     size, left, ground = (2 * height * share for share in frame[:3])
-    canvas = Image.new("L", (2 * width, 2 * height))
+    left, ground = left + 2 * margin, ground + 2 * margin
+    canvas = Image.new("L", (2 * (width + 2 * margin), 2 * (height + 2 * margin)))
     pen = ImageDraw.Draw(canvas)
     for number, part in enumerate(parts, 1):
         u, v = part.outline[:, 0] + frame[3] * part.outline[:, 1], part.outline[:, 1]
@@ -220,10 +229,10 @@ def paint(parts: list[Part], turn: float, height: int, width: int, frame: tuple[
     thing = np.array([-1, *(things.index((part.depth, part.cloth)) for part in parts)])[labels]
     rim = (thing != np.roll(thing, 1, 0)) | (thing != np.roll(thing, 1, 1))
     colours *= np.where(rim.ravel()[where], 0.8, 1.0)[:, None]
-    rgb = np.zeros((labels.size, 3), np.float32)
-    rgb[where] = np.minimum(colours, 255)
+    rgb = np.zeros((*labels.shape, 3), np.float32)
+    rgb.reshape(-1, 3)[where] = np.minimum(colours, 255)
     regions = np.array([0, *(part.region for part in parts)], np.uint8)[labels]
-    return reduce_layer(rgb.reshape(2 * height, 2 * width, 3), (labels > 0).astype(np.float32), regions)
+    return reduce_layer(rgb, (labels > 0).astype(np.float32), regions)
 
 
 def reduce_layer(colour: Array, alpha: Array, regions: Array) -> Layer:

@@ -8,7 +8,8 @@ sorted by depth, drawn as labels at twice the resolution and coloured in one pas
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
+from functools import lru_cache
 
 import numpy as np
 
@@ -102,6 +103,21 @@ def sample_identity(rng: np.random.Generator) -> Attributes:
     if drawn["pattern"] == "plain" and drawn["upper"] != "open jacket":
         drawn["second_colour"] = "none"
     return Attributes(**drawn)
+
+
+@lru_cache(maxsize=4)
+def sample_identities(seed: int, count: int) -> tuple[Attributes, ...]:
+    """Draw a number of persons of whom any two differ in at least three attributes."""
+    rng = np.random.default_rng([seed, 1])
+    found: list[Attributes] = []
+    codes = np.zeros((count, len(fields(Attributes))), "U20")
+    while len(found) < count:
+        new = sample_identity(rng)
+        code = np.array(list(asdict(new).values()))
+        if (codes[: len(found)] != code).sum(1).min(initial=99) >= 3:
+            codes[len(found)] = code
+            found.append(new)
+    return tuple(found)
 
 
 def _ball(middle: float, tall: float, wide: float, deep: float, *, stop: float = math.pi) -> list[Row]:
@@ -306,11 +322,13 @@ def draw_pedestrian(
     width: int = 96,
     centre: float = 0.5,
     size: float = 0.86,
+    margin: int = 0,
 ) -> Layer:
     """Draw one person of `VIEWS` and `POSES` on nothing; without `rng` upright and seen at exactly that angle.
 
-    `centre` is the place from left to right in shares of the width, `size` the medium person's share of the height.
-    Shapes as in `Layer`. `layer.over(255)` is the person on white.
+    `centre` is the place from left to right in shares of the width, `size` the medium person's share of the height;
+    `margin` pixels around (height, width) show what sticks out of it. Shapes as in `Layer`. `layer.over(255)` is the
+    person on white.
     """
     turn = {"front": 0.0, "side": math.pi / 2, "back": math.pi}[view]
     lean = swing = 0.0
@@ -324,4 +342,4 @@ def draw_pedestrian(
         ground += rng.uniform(-0.012, 0.015)
     parts = parts_of(attributes, turn, pose, swing)
     frame = size, centre * width / height, ground, lean
-    return paint(parts, turn, height, width, frame)
+    return paint(parts, turn, height, width, frame, margin)

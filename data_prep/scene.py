@@ -184,17 +184,16 @@ def background(seed: int, camera: int, height: int, width: int, rng: np.random.G
     return np.clip(np.asarray(crop.reduce(2), np.float32) * daylight, 0, 255)
 
 
-def shadow(person: Layer, rng: np.random.Generator) -> Array:
-    """Return the factor (H, W, 1) by which a person darkens the ground around the feet."""
-    height, width = person.regions.shape
+def shadow(person: Layer, height: int, rng: np.random.Generator) -> Layer:
+    """Return the shadow around a person's feet, as large as the person's layer; `height` is that of a frame."""
     rows, columns = np.nonzero(person.regions)
     foot, middle = rows.max() - 0.012 * height, columns[rows > rows.max() - 0.08 * height].mean()
-    canvas = Image.new("L", (width, height))
+    canvas = Image.new("L", person.regions.shape[::-1])
     a, b = 0.17 * height, 0.022 * height
     middle += rng.uniform(0.0, 0.05) * height
     ImageDraw.Draw(canvas).ellipse([middle - a, foot - b, middle + a, foot + b], fill=130)
     soft = canvas.filter(ImageFilter.GaussianBlur(0.014 * height))
-    return 1 - np.asarray(soft, np.float32)[..., None] / 255
+    return Layer(np.zeros_like(person.colour), np.asarray(soft, np.float32) / 255, np.zeros_like(person.regions))
 
 
 def take(picture: Array, camera: Camera, rng: np.random.Generator) -> Array:

@@ -10,8 +10,8 @@ import os
 import shutil
 from collections.abc import Collection, Iterable
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass, fields, replace
-from functools import lru_cache, partial
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,10 +19,11 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from data_prep.box import draw_box
 from data_prep.drawing import Array, Layer, paste, slide
-from data_prep.pedestrian import POSES, VIEWS, Attributes, draw_pedestrian, sample_identity
+from data_prep.pedestrian import POSES, VIEWS, Attributes, draw_pedestrian, sample_identities, sample_identity
 from data_prep.scene import OCCLUDERS, background, camera_of, draw_occluder, shadow, take
-from scmlib.datasets import REGION_COLOURS, REGIONS
+from scmlib.datasets import REGION_COLOURS, REGIONS, dataset_folder
 from scmlib.errors import BadInput
 
 SPLITS = {"train": "bounding_box_train", "query": "query", "gallery": "bounding_box_test"}
@@ -46,6 +47,7 @@ class World:
     occluded_query: float = 1.0
     hidden: tuple[float, float] = (0.2, 0.5)  # the least and the most of a person's pixels that it hides
     cast: float = 0.05  # how far the gains of a camera's red, green and blue go from 1: its colour cast
+    loose: float = 0.0  # how far a box's edges may be off, as a share of its height: heads and legs change their rows
     height: int = 192  # of an image, in pixels
     width: int = 96
 
@@ -69,8 +71,9 @@ class World:
         for name in ("occluded_train", "occluded_gallery", "occluded_query"):
             if not 0 <= getattr(self, name) <= 1:
                 raise BadInput(f"World.{name} is {getattr(self, name)!r}, but must be a share from 0 to 1")
-        if not 0 <= self.cast <= 0.5:
-            raise BadInput(f"World.cast is {self.cast!r}, but must be a number from 0 to 0.5")
+        for name in ("cast", "loose"):
+            if not 0 <= getattr(self, name) <= 0.5:
+                raise BadInput(f"World.{name} is {getattr(self, name)!r}, but must be a number from 0 to 0.5")
         low, high = self.hidden if len(self.hidden) == 2 else (0.0, 0.0)
         if not 0 < low < high <= 0.95 or round(high - low, 6) < 0.05:
             raise BadInput(
@@ -120,26 +123,12 @@ def changed(world: World, changes: Iterable[str]) -> World:
     return replace(world, **values)
 
 
-@lru_cache(maxsize=4)
-def _people(seed: int, count: int) -> tuple[Attributes, ...]:
-    rng = np.random.default_rng([seed, 1])
-    found: list[Attributes] = []
-    codes = np.zeros((count, len(fields(Attributes))), "U20")
-    while len(found) < count:
-        new = sample_identity(rng)
-        code = np.array(list(asdict(new).values()))
-        if (codes[: len(found)] != code).sum(1).min(initial=99) >= 3:
-            codes[len(found)] = code
-            found.append(new)
-    return tuple(found)
-
-
 def identities(world: World) -> tuple[Attributes, ...]:
     """Return who is in a world: identity 1 first, those for training before those for the test.
 
     Any two differ in at least three attributes.
     """
-    return _people(world.seed, world.train_identities + world.test_identities)
+    return sample_identities(world.seed, world.train_identities + world.test_identities)
 
 
 def _cameras(world: World, split: str, identity: int, index: int) -> int:
@@ -207,7 +196,8 @@ def render(
     for name, (value, values) in known.items():
         if value not in values:
             raise BadInput(f"{name} is {value!r}, but must be one of {list(values)}")
-    rng = np.random.default_rng([world.seed, 6, list(SPLITS).index(split), identity, index])
+    address = list(SPLITS).index(split), identity, index
+    rng = np.random.default_rng([world.seed, 6, *address])
     number = _cameras(world, split, identity, index)
     number = number if camera is None else camera
     device = camera_of(world.seed, number, world.cameras, world.height, world.cast)
@@ -215,8 +205,11 @@ def render(
     kind = str(rng.choice(KINDS)) if rng.random() < getattr(world, f"occluded_{split}") else ""
     view, pose, kind = view or drawn[0], pose or drawn[1], kind if occluder is None else occluder
     who = people[identity - 1]
-    person = draw_pedestrian(who, view, pose, rng, height=world.height, width=world.width)
-    picture = background(world.seed, number, world.height, world.width, rng) * shadow(person, rng)
+    box = draw_box(world.height, world.width, world.loose, np.random.default_rng([world.seed, 7, *address]))
+    whole = draw_pedestrian(who, view, pose, rng, height=box.frame_height, width=box.frame_width, margin=box.margin)
+    picture = background(world.seed, number, world.height, world.width, rng)
+    picture = box.cut(shadow(whole, box.frame_height, rng)).over(picture)
+    person = box.cut(whole)
     picture = person.over(picture)
     regions, hidden = person.regions.copy(), 0.0
     if kind:
@@ -291,9 +284,11 @@ def _is_there(folder: Path, world: World) -> bool:
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return False
     try:
-        if json.loads((folder / "ground_truth" / "world.json").read_text("utf-8")) == _settings(world):
+        drawn = json.loads((folder / "ground_truth" / "world.json").read_text("utf-8"))
+        # A world from before there was a setting was drawn as its default does.
+        if {**_settings(World()), **drawn} == _settings(world):
             return True
-    except (OSError, ValueError):
+    except (OSError, TypeError, ValueError):
         pass
     raise BadInput(f"{folder} holds something else than this world; name another folder or remove this one first")
 
@@ -332,3 +327,13 @@ def write_world(folder: Path, world: World, *, workers: int = 0, progress: bool 
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return folder
+
+
+def draw_world(
+    dataset_root: str | Path, preset: str, *, seed: int = 0, changes: Iterable[str] = (), workers: int = 0
+) -> Path:
+    """The world of a preset, with changes such as `cast=0.1`, under the name that `open_dataset` looks for."""
+    if preset not in PRESETS:
+        raise BadInput(f"Unknown preset '{preset}': choose one of {', '.join(PRESETS)}.")
+    world = changed(replace(PRESETS[preset], seed=seed), changes)
+    return write_world(dataset_folder("synthetic", dataset_root), world, workers=workers)

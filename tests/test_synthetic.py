@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import csv
 import errno
+import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,11 +12,16 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from data_prep import synthetic
+from data_prep.box import Box, draw_box
+from data_prep.drawing import Array, Layer
+from data_prep.pedestrian import POSES, VIEWS, draw_pedestrian
 from data_prep.synthetic import KINDS, PRESETS, World, changed, identities, render, write_world
 from scmlib.datasets import OCCLUDER, PERSON, REGION_COLOURS, REGIONS, dataset_folder, open_dataset, truth_path
 from scmlib.errors import BadInput
 
 QUICK = PRESETS["quick"]
+LOOSE = replace(World(), loose=0.3)
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +99,94 @@ def test_every_occluder_hides_within_the_limits(kind: str) -> None:
     assert not (whole[1] == OCCLUDER).any()
 
 
+def middle_rows(world: World, region: str) -> Array:
+    """Where a region's middle lies from the top, as a share of the height, on images that show it whole or in part."""
+    maps = [render(world, "train", k % 20 + 1, k // 20, occluder="")[1] for k in range(40)]
+    return np.array([np.nonzero(m == REGIONS.index(region))[0].mean() / world.height for m in maps])
+
+
+def test_loose_boxes_move_the_parts_to_other_rows() -> None:
+    for region in ("head", "upper body", "legs"):
+        assert middle_rows(LOOSE, region).std() > 2 * middle_rows(World(), region).std()
+
+
+def test_loose_boxes_change_nothing_but_where_the_person_is() -> None:
+    assert draw_box(192, 96, 0.0, np.random.default_rng(0)) == Box(192, 96, 192, 96, 0, 0)
+    for k in range(10):
+        close, loose = (render(world, "gallery", 101 + k, k, occluder="") for world in (World(), LOOSE))
+        assert close[2] == loose[2]
+        assert (close[1] != loose[1]).any()
+        empty = (close[1] == 0) & (loose[1] == 0)
+        assert (close[0] == loose[0]).all(2)[empty].mean() > 0.7  # the rest lies in a shadow or at an outline
+
+
+@pytest.mark.parametrize("loose", [0.1, 0.3, 0.5])
+def test_any_box_keeps_three_fifths_of_the_person(loose: float) -> None:
+    rng = np.random.default_rng(0)
+    for person in identities(QUICK):
+        box = draw_box(96, 48, loose, rng)
+        box_and_more = box._replace(height=288, width=240, x=box.x + 96, y=box.y + 96)
+        whole = draw_pedestrian(
+            person,
+            str(rng.choice(VIEWS)),
+            str(rng.choice(list(POSES))),
+            rng,
+            height=box.frame_height,
+            width=box.frame_width,
+            margin=box_and_more.margin,
+        )
+        regions = box_and_more.cut(whole).regions
+        assert (regions[96:192, 96:144] > 0).sum() >= 0.6 * (regions > 0).sum()
+
+
+def test_loose_maps_show_the_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    colours = np.array(REGION_COLOURS, np.float32)
+
+    def painted(*args: object, **settings: object) -> Layer:
+        layer = draw_pedestrian(*args, **settings)  # type: ignore[arg-type]
+        return layer._replace(colour=colours[layer.regions] * layer.alpha[..., None])
+
+    monkeypatch.setattr(synthetic, "draw_pedestrian", painted)
+    monkeypatch.setattr(synthetic, "take", lambda picture, *_: picture)
+    for identity in range(1, 21):
+        picture, regions, _ = render(LOOSE, "train", identity, occluder="")
+        far = np.abs(picture[:, :, None] - colours).max(3)  # (H, W, regions)
+        assert np.mean(far.argmin(2)[regions > 0] == regions[regions > 0]) > 0.9  # outlines mix with what is behind
+        assert far[regions == 0][:, PERSON].min() > 0.5
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("loose", [0.3, 0.5])
+def test_occluders_keep_the_limits_in_loose_boxes(kind: str, loose: float) -> None:
+    world = replace(World(), loose=loose)
+    for identity in range(101, 111):
+        _, regions, facts = render(world, "query", identity, occluder=kind)
+        _, whole, _ = render(world, "query", identity, occluder="")
+        hidden = ((whole > 0) & (regions == OCCLUDER)).sum() / (whole > 0).sum()
+        assert world.hidden[0] <= hidden <= world.hidden[1]
+        assert facts["hidden"] == pytest.approx(hidden, abs=1e-4)
+        assert np.array_equal(whole[regions != OCCLUDER], regions[regions != OCCLUDER])
+
+
+def test_loose_world_is_the_same_from_any_number_of_processes(tmp_path: Path) -> None:
+    world = replace(QUICK, loose=0.3, train_images=14)  # enough images for two processes
+    alone, together = (
+        write_world(tmp_path / str(workers), world, workers=workers, progress=False) for workers in (1, 2)
+    )
+    assert contents(alone) == contents(together)
+
+
+def test_world_from_before_a_setting_is_left(data_root: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(dataset_folder("synthetic", data_root), tmp_path / "world")
+    path = folder / "ground_truth" / "world.json"
+    settings = json.loads(path.read_text())
+    del settings["loose"]
+    path.write_text(json.dumps(settings))
+    assert write_world(folder, QUICK, progress=False) == folder
+    with pytest.raises(BadInput, match="holds something else than this world"):
+        write_world(folder, replace(QUICK, loose=0.3), progress=False)
+
+
 def test_finished_world_is_left_and_other_content_refused(data_root: Path) -> None:
     folder = dataset_folder("synthetic", data_root)
     before = (folder / "ground_truth" / "images.csv").stat().st_mtime_ns
@@ -118,6 +213,8 @@ def test_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.Mon
         ({"cameras": 1}, "World.cameras is 1"),
         ({"occluded_train": 1.5}, "World.occluded_train is 1.5"),
         ({"hidden": (0.9, 0.2)}, "World.hidden is"),
+        ({"loose": -0.1}, "World.loose is -0.1"),
+        ({"loose": 0.6}, "World.loose is 0.6, but must be a number from 0 to 0.5"),
         ({"height": 31}, "World.height is 31"),
         ({"query_images": 9}, "World.query_images is 9"),
     ],
@@ -128,8 +225,8 @@ def test_impossible_settings_are_named(change: dict[str, object], said: str) -> 
 
 
 def test_settings_given_as_text() -> None:
-    world = changed(World(), ["cast=0.1", "hidden=0.3,0.4", "cameras=4"])
-    assert world == World(cast=0.1, hidden=(0.3, 0.4), cameras=4)
+    world = changed(World(), ["cast=0.1", "hidden=0.3,0.4", "cameras=4", "loose=0.3"])
+    assert world == World(cast=0.1, hidden=(0.3, 0.4), cameras=4, loose=0.3)
     for text, said in (("colour=3", "sets nothing"), ("cameras=many", "can't be 'many'"), ("hidden=1", "World.hidden")):
         with pytest.raises(BadInput, match=said):
             changed(World(), [text])

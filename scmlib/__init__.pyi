@@ -9,6 +9,7 @@ from .mask_scores import score_masks as score_masks
 from .model import SCM as SCM
 from .model import SCMOutput as SCMOutput
 from .model import build_model as build_model
+from .occlusion import occlude as occlude
 from .ranking import rank as rank
 from .ranking import recall_at as recall_at
 from .recipes import Settings as Settings

@@ -30,7 +30,7 @@ from scmlib.model import SCM, SCMOutput, max_pool
 from scmlib.recipes import Settings, recipe
 from scmlib.training import Build, train
 
-RATES = (0.1, 0.2, 0.3, 0.45, 0.6)  # the grid that every variant's learning rate is tuned over
+RATES = (0.1, 0.2, 0.3, 0.45)  # the grid that every variant's learning rate is tuned over
 TUNING = 100  # seed of the world that tunes
 
 

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from scmlib.options import dataset_option, net_option, out_option, root_option, source_argument, world_option
+from scmlib.options import (
+    dataset_option,
+    json_option,
+    net_option,
+    out_option,
+    root_option,
+    source_argument,
+    workers_option,
+    world_option,
+)
 from scmlib.recipes import recipe
 
 if TYPE_CHECKING:
@@ -68,6 +78,94 @@ def scores(source: Path, dataset: str, dataset_root: str, net: str | None, out: 
 @root_option
 @net_option
 @out_option
+@click.option("--position", "positions", multiple=True, help="top, middle, bottom, left, right or random (default).")
+@click.option("--ratio", "ratios", type=float, multiple=True, help="Hidden share, 0 to 0.6; left out: 0, 0.1 ... 0.6.")
+@click.option("--seed", default=0, show_default=True, help="Of the occluders and of the bootstrap.")
+@workers_option
+@json_option
+def occlusion(
+    source: Path,
+    dataset: str,
+    dataset_root: str,
+    net: str | None,
+    out: Path | None,
+    positions: tuple[str, ...],
+    ratios: tuple[float, ...],
+    seed: int,
+    workers: int,
+    as_json: bool,
+) -> None:
+    """Hide a growing share of every query: mAP and rank-1 against it, for blocks, objects and other persons."""
+    from scmlib import figures
+    from scmlib.checkpoints import write_atomically
+    from scmlib.occlusion import RATIOS, robustness, sweep
+    from scmlib.occlusion_figures import draw_sweep
+
+    model, _, data = opened(source, dataset, dataset_root, net)
+    table = sweep(
+        model,
+        data,
+        ratios=ratios or RATIOS,
+        positions=positions or ("random",),
+        seed=seed,
+        workers=workers,
+        progress=True,
+    )
+    folder, kept = out or folder_of(source), robustness(table)
+    write_atomically(folder / "occlusion.csv", table.to_csv(index=False).encode())
+    drawn = figures.save(draw_sweep(table), folder / "occlusion.png")
+    if as_json:
+        click.echo(json.dumps({"dataset": dataset, "robustness": kept, "sweep": table.to_dict("records")}))
+        return
+    shown = table.pivot(index="ratio", columns=["position", "kind"], values="mAP")
+    click.echo(f"mAP against the hidden share:\n{shown.to_string(float_format='{:.1%}'.format)}")
+    told = ", ".join(f"{kind} {share:.0%}" for kind, share in kept.items())
+    click.echo(f"Kept of the unhidden mAP, mean over the ratios above 0: {told}.")
+    click.echo(f"Everything stands in {folder / 'occlusion.csv'}; drawn in {drawn}.")
+
+
+@click.command()
+@source_argument
+@dataset_option
+@root_option
+@net_option
+@out_option
+@click.option("--queries", default=40, show_default=True, type=click.IntRange(2), help="How many, evenly spaced.")
+def sensitivity(source: Path, dataset: str, dataset_root: str, net: str | None, out: Path | None, queries: int) -> None:
+    """Hide queries place by place: does the match rest on what the masks show?"""
+    import numpy as np
+    import torch
+
+    from scmlib import figures, occlusion_figures
+    from scmlib import sensitivity as places
+    from scmlib.checkpoints import write_atomically
+    from scmlib.evaluation import masks_of
+    from scmlib.images import read_image
+
+    model, _, data = opened(source, dataset, dataset_root, net)
+    margin, (looked, matches) = data.layout.margin, places.true_matches(data, queries)
+    table = places.agreement(model, looked, matches, margin=margin, progress=True)
+    folder = out or folder_of(source)
+    write_atomically(folder / "sensitivity.csv", table.to_csv(index=False).encode())
+    click.echo("Rank correlation of the sensitivity map with other maps, over the queries:")
+    summary = table.groupby("map", sort=False)["spearman"].agg(["mean", "std", "count"])
+    click.echo(summary.to_string(float_format="{:.2f}".format))
+    pictures = torch.stack([read_image(record.path, model.image_size, margin) for record in looked[:4]])
+    wanted = places.targets(model, matches[:4], margin=margin)
+    figure = occlusion_figures.draw_sensitivity(
+        pictures.permute(0, 2, 3, 1).numpy(),
+        np.stack([places.sensitivity(model, *pair) for pair in zip(pictures, wanted, strict=True)]),
+        masks_of(model, pictures).sum(1).numpy(),
+    )
+    click.echo(f"Drawn in {figures.save(figure, folder / 'sensitivity.png')}.")
+
+
+@click.command()
+@source_argument
+@dataset_option
+@root_option
+@net_option
+@out_option
 def clinic(source: Path, dataset: str, dataset_root: str, net: str | None, out: Path | None) -> None:
     """Evaluate a model wrongly in six classic ways, to know each fault by its figures."""
     import pandas as pd
@@ -89,19 +187,44 @@ def clinic(source: Path, dataset: str, dataset_root: str, net: str | None, out: 
 @click.option("--out", type=Path, default=Path("runs/ablation"), show_default=True, help="Folder for all trainings.")
 @click.option("--seeds", default=5, show_default=True, type=click.IntRange(2), help="Worlds, one training each.")
 @click.option("--jobs", default=1, show_default=True, type=click.IntRange(1), help="Trainings at a time.")
+@click.option("--variant", "variants", multiple=True, help="This variant, SCM beside it; may be given again; all else.")
+@click.option("--lr", "rates", type=float, multiple=True, help="A learning rate to choose from; may be given again.")
 @world_option
 @click.option("--quick", is_flag=True, help="Tiny worlds and two epochs: for trying it out, figures mean nothing.")
-def ablation(out: Path, seeds: int, jobs: int, changes: tuple[str, ...], quick: bool) -> None:
+def ablation(
+    out: Path,
+    seeds: int,
+    jobs: int,
+    variants: tuple[str, ...],
+    rates: tuple[float, ...],
+    changes: tuple[str, ...],
+    quick: bool,
+) -> None:
     """Take one part of SCM away at a time and train all alike; a second call goes on where the first stopped."""
     from data_prep.synthetic import draw_world
-    from scmlib.ablation import TUNING, ablate, ablation_summary
+    from scmlib import figures
+    from scmlib.ablation import RATES, TUNING, VARIANTS, ablate, ablation_summary
     from scmlib.checkpoints import write_atomically
+    from scmlib.errors import BadInput
 
+    if unknown := set(variants) - set(VARIANTS):
+        raise BadInput(f"Unknown variant '{unknown.pop()}': choose of {', '.join(VARIANTS)}.")
+    chosen = [name for name in VARIANTS if not variants or name in (*variants, "SCM")]
     reported = range(1, seeds + 1)
     worlds = {seed: out / "worlds" / str(seed) for seed in (TUNING, *reported)}
     for seed, root in worlds.items():
         draw_world(root, "quick" if quick else "default", seed=seed, changes=changes)
-    table = ablate(worlds, out, seeds=reported, changes=QUICK if quick else {}, jobs=jobs, progress=True)
+    table = ablate(
+        worlds,
+        out,
+        seeds=reported,
+        rates=rates or RATES,
+        variants=chosen,
+        changes=QUICK if quick else {},
+        jobs=jobs,
+        progress=True,
+    )
     write_atomically(out / "ablation.csv", table.round(5).to_csv(index=False).encode())
     click.echo(ablation_summary(table).to_string(float_format="{:.3f}".format))
-    click.echo(f"Every training stands in {out / 'ablation.csv'}.")
+    drawn = figures.save(figures.draw_ablation(table), out / "ablation.png")
+    click.echo(f"Every training stands in {out / 'ablation.csv'}; drawn in {drawn}.")

@@ -11,9 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from scmlib.analysis_cli import ablation, clinic, scores
+from scmlib.analysis_cli import ablation, clinic, occlusion, scores, sensitivity
 from scmlib.errors import BadInput
-from scmlib.options import dataset_option, net_option, root_option, settings_options, source_argument, world_option
+from scmlib.options import (
+    dataset_option,
+    json_option,
+    net_option,
+    root_option,
+    settings_options,
+    source_argument,
+    workers_option,
+    world_option,
+)
 from scmlib.recipes import recipe
 
 if TYPE_CHECKING:
@@ -158,8 +167,8 @@ def train(
 @dataset_option
 @root_option
 @net_option
-@click.option("--workers", type=click.IntRange(0), default=0, show_default=True, help="Processes that read images.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
+@workers_option
+@json_option
 def evaluate(source: Path, dataset: str, dataset_root: str, net: str | None, workers: int, as_json: bool) -> None:
     """Judge a model by the data set's own protocol; print and store the figures that the paper prints."""
     from scmlib.checkpoints import load_model, write_atomically
@@ -263,7 +272,7 @@ def say_figures(evaluation: Evaluation) -> None:
     click.echo(f"{ranking.num_valid} queries counted, {ranking.num_without_match} without a match left out.")
 
 
-for command in (scores, clinic, ablation):
+for command in (scores, occlusion, sensitivity, clinic, ablation):
     cli.add_command(command)
 
 

@@ -109,12 +109,19 @@ def evaluate(model: SCM, dataset: ReidDataset, *, workers: int = 0, progress: bo
         workers: processes that read images.
         progress: whether to show progress bars.
     """
+    return judge(dataset, *embed_test(model, dataset, workers=workers, progress=progress))
+
+
+def embed_test(
+    model: SCM, dataset: ReidDataset, *, workers: int = 0, progress: bool = False
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """`embed` for the query and the gallery split; once where they are the same images."""
     embedded = {
         split: embed(model, records, margin=dataset.layout.margin, workers=workers, progress=split if progress else "")
         for split, records in dataset.splits.items()
         if split != "train"
     }
-    return judge(dataset, embedded["query"], embedded.get("gallery", embedded["query"]))
+    return embedded["query"], embedded.get("gallery", embedded["query"])
 
 
 def judge(dataset: ReidDataset, query: NDArray[np.float32], gallery: NDArray[np.float32]) -> Evaluation:

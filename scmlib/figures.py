@@ -160,6 +160,27 @@ def draw_cmc(rankings: Mapping[str, Ranking], ranks: int = 20) -> Figure:
     return figure
 
 
+def draw_ablation(table: pd.DataFrame) -> Figure:
+    """Mean average precision of every reported training of each variant, and their mean.
+
+    Args:
+        table: what `ablate` gives.
+    """
+    reported = table[table["role"] == "reported"]
+    means = reported.groupby("variant", sort=False)["mAP"].mean()
+    spread = reported.groupby("variant", sort=False)["mAP"].std()
+    said = "; ".join(f"{name} {means[name]:.1%} ± {spread[name]:.1%}" for name in means.index)
+    figure = new_figure(7, 0.45 * len(means) + 1, f"mAP on occluded queries, mean and deviation over worlds: {said}.")
+    axes = figure.subplots()
+    sns.stripplot(reported, x="mAP", y="variant", hue="variant", palette=COLOURS[: len(means)], ax=axes, jitter=False)
+    axes.scatter(means, range(len(means)), marker="|", s=400, color="black", linewidth=2, label="mean")
+    axes.axvline(means.iloc[0], color="0.7", linewidth=1, zorder=0)
+    axes.set(xlabel="mAP on occluded queries; a dot is a world, a stroke the mean", ylabel="")
+    axes.xaxis.set_major_formatter(mpl.ticker.PercentFormatter(1))
+    sns.despine(ax=axes)
+    return figure
+
+
 def draw_sheet(pictures: Pictures, columns: int) -> Figure:
     """A contact sheet, row by row."""
     rows = -(-len(pictures) // columns)
@@ -200,7 +221,7 @@ def draw_masks(
     grid = figure.subplots(N, len(heads), squeeze=False)
     for row in range(N):
         for axes, mask in zip(grid[row, 1 : P + 2], [*competitive[row], cooperative[row]], strict=True):
-            drawn = _overlay(axes, pictures[row], mask, top)
+            drawn = overlay(axes, pictures[row], mask, top)
         grid[row, 0].imshow(pictures[row])
         if truth is not None:
             grid[row, -1].imshow(truth[row], cmap=REGION_MAP, vmin=-0.5, vmax=len(REGIONS) - 0.5)
@@ -216,7 +237,7 @@ def draw_masks(
     return figure
 
 
-def _overlay(axes: Axes, picture: Pictures, mask: NDArray[np.float32], top: float) -> mpl.image.AxesImage:
+def overlay(axes: Axes, picture: Pictures, mask: NDArray[np.float32], top: float) -> mpl.image.AxesImage:
     """A mask, cell by cell, over the grey picture."""
     height, width = picture.shape[:2]
     axes.imshow(picture.mean(-1), cmap="gray", vmin=0, vmax=255)

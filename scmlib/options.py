@@ -45,5 +45,9 @@ source_argument = click.argument("source", metavar="RUN_OR_CHECKPOINT", type=Pat
 world_option = click.option(
     "--set", "changes", multiple=True, metavar="NAME=VALUE", help="Any other number of the world, e.g. cast=0.1."
 )
+workers_option = click.option(
+    "--workers", type=click.IntRange(0), default=0, show_default=True, help="Processes that read images."
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
 out_option = click.option("--out", type=Path, help="Folder for figures and tables; left out: the run's own.")
 net_option = click.option("--net", help="Backbone of a checkpoint that isn't ours.")

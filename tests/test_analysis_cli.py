@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pandas as pd
@@ -7,6 +8,8 @@ import pytest
 from click.testing import CliRunner
 
 from scmlib.cli import cli
+from scmlib.errors import BadInput
+from tests.trees import write_tree
 
 
 def scm(*arguments: object) -> str:
@@ -33,3 +36,34 @@ def test_clinic_of_a_run(run: Path, where: list[object], tmp_path: Path) -> None
     said = scm("clinic", run, *where)
     assert "100.0%" in next(line for line in said.splitlines() if line.startswith("query left in the gallery"))
     assert (tmp_path / "clinic.png").is_file()
+
+
+def test_occlusion_of_a_run(run: Path, where: list[object], tmp_path: Path) -> None:
+    answer = json.loads(scm("occlusion", run, *where, "--ratio", 0.3, "--position", "bottom", "--json"))
+    table = pd.read_csv(tmp_path / "occlusion.csv")
+    assert list(table["ratio"].unique()) == [0, 0.3]
+    assert set(table["kind"]) == {"block", "object", "person"} == set(answer["robustness"]) - {"overall"}
+    assert len(answer["sweep"]) == len(table)
+    assert (tmp_path / "occlusion.png").is_file()
+    said = scm("occlusion", run, *where, "--ratio", 0.3)
+    assert "Kept of the unhidden mAP" in said
+
+
+def test_sensitivity_of_a_run(run: Path, where: list[object], tmp_path: Path) -> None:
+    said = scm("sensitivity", run, *where, "--queries", 4)
+    table = pd.read_csv(tmp_path / "sensitivity.csv")
+    assert {"cooperative", "centre", "noise", "person"} <= set(table["map"])
+    assert all(name in said for name in table["map"])
+    assert (tmp_path / "sensitivity.png").is_file()
+
+
+def test_world_without_answers_is_named(run: Path, tmp_path: Path) -> None:
+    write_tree("market1501", tmp_path)
+    command = ["scores", str(run), "--dataset", "market1501", "--dataset-root", str(tmp_path)]
+    with pytest.raises(BadInput, match="has no index map"):
+        CliRunner().invoke(cli, command, catch_exceptions=False)
+
+
+def test_unknown_variant_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="Unknown variant 'stripes'"):
+        CliRunner().invoke(cli, ["ablation", "--variant", "stripes", "--out", str(tmp_path)], catch_exceptions=False)

@@ -18,7 +18,8 @@ LAYERS = [
     *("errors", "records", "layouts", "datasets", "inspection", "images"),
     *("backbone", "mask", "model", "losses"),
     *("recipes", "reached", "checkpoints", "training"),
-    *("ranking", "evaluation", "baseline", "mask_scores", "mask_baselines", "occlusion", "sensitivity", "clinic", "ablation"),
+    *("ranking", "evaluation", "baseline"),
+    *("mask_scores", "mask_baselines", "occlusion", "sensitivity", "clinic", "ablation"),
     *("figures", "mask_figures", "occlusion_figures", "report"),
     *("demo", "options", "analysis_cli", "cli", "__main__"),
 ]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -28,27 +30,35 @@ if TYPE_CHECKING:
 QUICK = {"img_height": 96, "img_width": 48, "batch_size": 16, "epochs": (1, 2), "ema_extra": 0}
 
 
-def opened(source: Path, dataset: str, dataset_root: str, net: str | None) -> tuple[SCM, Settings, ReidDataset]:
-    """A trained model, its settings and the data set to look at it with."""
-    from scmlib.checkpoints import load_model
-    from scmlib.datasets import open_dataset
+class Look(NamedTuple):
+    """A trained model, what to look at it with, and where figures go."""
 
-    data = open_dataset(dataset, dataset_root)
-    return *load_model(source, recipe(dataset, net) if net else None), data
+    model: SCM
+    settings: Settings
+    data: ReidDataset
+    folder: Path
 
 
-def folder_of(source: Path) -> Path:
-    """The run folder, or the folder that a checkpoint lies in."""
-    return source if source.is_dir() else source.parent
+def looking(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the flags that say what to open, and the opened `Look` in their place."""
+
+    @functools.wraps(command)
+    def opening(source: Path, dataset: str, dataset_root: str, net: str | None, out: Path | None, **flags: Any) -> None:
+        from scmlib.checkpoints import load_model
+        from scmlib.datasets import open_dataset
+
+        data = open_dataset(dataset, dataset_root)
+        model, settings = load_model(source, recipe(dataset, net) if net else None)
+        command(Look(model, settings, data, out or (source if source.is_dir() else source.parent)), **flags)
+
+    for option in (out_option, net_option, root_option, dataset_option, source_argument):
+        opening = option(opening)
+    return opening
 
 
 @click.command()
-@source_argument
-@dataset_option
-@root_option
-@net_option
-@out_option
-def scores(source: Path, dataset: str, dataset_root: str, net: str | None, out: Path | None) -> None:
+@looking
+def scores(look: Look) -> None:
     """Score the masks against a world's known answers, beside masks that anyone can have without training."""
     import torch
 
@@ -59,13 +69,12 @@ def scores(source: Path, dataset: str, dataset_root: str, net: str | None, out: 
     from scmlib.mask_figures import draw_scores, summarise
     from scmlib.mask_scores import read_truth
 
-    model, settings, data = opened(source, dataset, dataset_root, net)
+    model, settings, data, folder = look
     paths = [record.path for record in data.query]
     pictures = torch.stack([read_image(path, model.image_size, data.layout.margin) for path in paths])
     torch.manual_seed(settings.seed)
     untrained = model_for(settings, data.num_classes).to(next(model.parameters()).device)
     table = score_methods(model, untrained, pictures, read_truth(paths), seed=settings.seed, progress=True)
-    folder = out or folder_of(source)
     write_atomically(folder / "mask_scores.csv", table.to_csv(index=False).encode())
     click.echo(summarise(table).T.to_string(float_format="{:.2f}".format))
     click.echo(f"Every mask stands in {folder / 'mask_scores.csv'}; ", nl=False)
@@ -73,22 +82,14 @@ def scores(source: Path, dataset: str, dataset_root: str, net: str | None, out: 
 
 
 @click.command()
-@source_argument
-@dataset_option
-@root_option
-@net_option
-@out_option
+@looking
 @click.option("--position", "positions", multiple=True, help="top, middle, bottom, left, right or random (default).")
 @click.option("--ratio", "ratios", type=float, multiple=True, help="Hidden share, 0 to 0.6; left out: 0, 0.1 ... 0.6.")
 @click.option("--seed", default=0, show_default=True, help="Of the occluders and of the bootstrap.")
 @workers_option
 @json_option
 def occlusion(
-    source: Path,
-    dataset: str,
-    dataset_root: str,
-    net: str | None,
-    out: Path | None,
+    look: Look,
     positions: tuple[str, ...],
     ratios: tuple[float, ...],
     seed: int,
@@ -101,7 +102,7 @@ def occlusion(
     from scmlib.occlusion import RATIOS, robustness, sweep
     from scmlib.occlusion_figures import draw_sweep
 
-    model, _, data = opened(source, dataset, dataset_root, net)
+    model, _, data, folder = look
     table = sweep(
         model,
         data,
@@ -111,11 +112,11 @@ def occlusion(
         workers=workers,
         progress=True,
     )
-    folder, kept = out or folder_of(source), robustness(table)
+    kept = robustness(table)
     write_atomically(folder / "occlusion.csv", table.to_csv(index=False).encode())
     drawn = figures.save(draw_sweep(table), folder / "occlusion.png")
     if as_json:
-        click.echo(json.dumps({"dataset": dataset, "robustness": kept, "sweep": table.to_dict("records")}))
+        click.echo(json.dumps({"dataset": data.name, "robustness": kept, "sweep": table.to_dict("records")}))
         return
     shown = table.pivot(index="ratio", columns=["position", "kind"], values="mAP")
     click.echo(f"mAP against the hidden share:\n{shown.to_string(float_format='{:.1%}'.format)}")
@@ -125,13 +126,9 @@ def occlusion(
 
 
 @click.command()
-@source_argument
-@dataset_option
-@root_option
-@net_option
-@out_option
+@looking
 @click.option("--queries", default=40, show_default=True, type=click.IntRange(2), help="How many, evenly spaced.")
-def sensitivity(source: Path, dataset: str, dataset_root: str, net: str | None, out: Path | None, queries: int) -> None:
+def sensitivity(look: Look, queries: int) -> None:
     """Hide queries place by place: does the match rest on what the masks show?"""
     import numpy as np
     import torch
@@ -142,10 +139,9 @@ def sensitivity(source: Path, dataset: str, dataset_root: str, net: str | None, 
     from scmlib.evaluation import masks_of
     from scmlib.images import read_image
 
-    model, _, data = opened(source, dataset, dataset_root, net)
+    model, _, data, folder = look
     margin, (looked, matches) = data.layout.margin, places.true_matches(data, queries)
     table = places.agreement(model, looked, matches, margin=margin, progress=True)
-    folder = out or folder_of(source)
     write_atomically(folder / "sensitivity.csv", table.to_csv(index=False).encode())
     click.echo("Rank correlation of the sensitivity map with other maps, over the queries:")
     summary = table.groupby("map", sort=False)["spearman"].agg(["mean", "std", "count"])
@@ -161,26 +157,22 @@ def sensitivity(source: Path, dataset: str, dataset_root: str, net: str | None, 
 
 
 @click.command()
-@source_argument
-@dataset_option
-@root_option
-@net_option
-@out_option
-def clinic(source: Path, dataset: str, dataset_root: str, net: str | None, out: Path | None) -> None:
+@looking
+def clinic(look: Look) -> None:
     """Evaluate a model wrongly in six classic ways, to know each fault by its figures."""
     import pandas as pd
 
     from scmlib import figures
     from scmlib.clinic import FAULTS, right, specimen_of
 
-    model, _, data = opened(source, dataset, dataset_root, net)
+    model, _, data, folder = look
     specimen = specimen_of(model, data, progress=True)
     rankings = {"sound": right(specimen)} | {name: fault.broken(specimen) for name, fault in FAULTS.items()}
     table = pd.DataFrame({name: ranking.figures() for name, ranking in rankings.items()}).T
     click.echo(table.to_string(float_format="{:.1%}".format))
     for name, fault in FAULTS.items():
         click.echo(f"- {name}: {fault.symptom}")
-    click.echo(f"Drawn in {figures.save(figures.draw_cmc(rankings), (out or folder_of(source)) / 'clinic.png')}.")
+    click.echo(f"Drawn in {figures.save(figures.draw_cmc(rankings), folder / 'clinic.png')}.")
 
 
 @click.command()

@@ -85,7 +85,9 @@ def scores(look: Look) -> None:
 @looking
 @click.option("--position", "positions", multiple=True, help="top, middle, bottom, left, right or random (default).")
 @click.option("--ratio", "ratios", type=float, multiple=True, help="Hidden share, 0 to 0.6; left out: 0, 0.1 ... 0.6.")
-@click.option("--seed", default=0, show_default=True, help="Of the occluders and of the bootstrap.")
+@click.option(
+    "--seed", default=0, show_default=True, type=click.IntRange(0), help="Of the occluders and of the bootstrap."
+)
 @workers_option
 @json_option
 def occlusion(
@@ -97,10 +99,15 @@ def occlusion(
     as_json: bool,
 ) -> None:
     """Hide a growing share of every query: mAP and rank-1 against it, for blocks, objects and other persons."""
+    import numpy as np
+    import torch
+
     from scmlib import figures
     from scmlib.checkpoints import write_atomically
-    from scmlib.occlusion import RATIOS, robustness, sweep
-    from scmlib.occlusion_figures import draw_sweep
+    from scmlib.evaluation import masks_of
+    from scmlib.images import read_image
+    from scmlib.occlusion import RATIOS, occlude, robustness, sweep
+    from scmlib.occlusion_figures import draw_filmstrip, draw_sweep
 
     model, _, data, folder = look
     table = sweep(
@@ -115,6 +122,12 @@ def occlusion(
     kept = robustness(table)
     write_atomically(folder / "occlusion.csv", table.to_csv(index=False).encode())
     drawn = figures.save(draw_sweep(table), folder / "occlusion.png")
+    picture = read_image(data.query[0].path, model.image_size, data.layout.margin)
+    strip = [occlude(picture, kind="object", ratio=r, position="bottom", seed=seed) for r in RATIOS]
+    seen = torch.stack([image for image, _ in strip])
+    hidden = np.stack([mask.numpy() for _, mask in strip])
+    film = draw_filmstrip(seen.permute(0, 2, 3, 1).numpy(), hidden, masks_of(model, seen).sum(1).numpy(), RATIOS)
+    figures.save(film, folder / "occlusion_masks.png")
     if as_json:
         click.echo(json.dumps({"dataset": data.name, "robustness": kept, "sweep": table.to_dict("records")}))
         return
@@ -122,7 +135,8 @@ def occlusion(
     click.echo(f"mAP against the hidden share:\n{shown.to_string(float_format='{:.1%}'.format)}")
     told = ", ".join(f"{kind} {share:.0%}" for kind, share in kept.items())
     click.echo(f"Kept of the unhidden mAP, mean over the ratios above 0: {told}.")
-    click.echo(f"Everything stands in {folder / 'occlusion.csv'}; drawn in {drawn}.")
+    click.echo(f"Everything stands in {folder / 'occlusion.csv'}; drawn in {drawn}, ", nl=False)
+    click.echo(f"the first query's masks behind a growing object in {folder / 'occlusion_masks.png'}.")
 
 
 @click.command()

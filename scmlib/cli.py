@@ -131,7 +131,10 @@ def train(
     dataset: str, net: str, out: Path | None, resume: bool, gpus: str | None, dry_run: bool, **flags: Any
 ) -> None:
     """Train SCM; a flag left out takes the value of the data set's recipe."""
+    from scmlib.layouts import layout_of
+
     settings = replace(recipe(dataset, net), **{name: value for name, value in flags.items() if value is not None})
+    layout_of(dataset)
     pretrained = Path("pretrain") / f"checkpoint_{net}.pth"  # where the released code looks
     if flags["weights"] is None and pretrained.is_file():
         settings = replace(settings, weights=str(pretrained))
@@ -269,6 +272,10 @@ def say_figures(evaluation: Evaluation) -> None:
     if evaluation.spread:
         click.echo("Mean and standard deviation over five drawn galleries.")
     ranking = evaluation.ranking
+    if "NMI" in evaluation.figures:
+        alone = ranking.num_without_match
+        click.echo(f"{len(ranking.ap)} images, each against all others; {alone} alone in their class count as missed.")
+        return
     click.echo(f"{ranking.num_valid} queries counted, {ranking.num_without_match} without a match left out.")
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from scmlib.datasets import ReidDataset
+from scmlib.errors import BadInput
 from scmlib.evaluation import raw_embeddings
 from scmlib.model import SCM
 from scmlib.ranking import Ranking, rank
@@ -52,7 +53,13 @@ class Specimen:
 
 
 def specimen_of(model: SCM, dataset: ReidDataset, *, progress: bool = False) -> Specimen:
-    """Embed all three splits of a data set once, for every fault."""
+    """Embed all three splits of a data set once, for every fault.
+
+    Raises:
+        BadInput: a data set without a camera rule, on which half of the faults can't be committed.
+    """
+    if not dataset.layout.camera_rule:
+        raise BadInput(f"{dataset.name} has no camera rule to break: take a data set with cameras for the clinic.")
 
     def side(name: str, records: list[Record]) -> Side:
         raw = raw_embeddings(model, records, margin=dataset.layout.margin, progress=name if progress else "")

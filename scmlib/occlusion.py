@@ -194,13 +194,15 @@ def sweep(
         top1_low, top1_high (shares in [0, 1]), and queries, the number that counted.
 
     Raises:
-        BadInput: an unknown kind or position, a ratio out of range, no query with a true match, or queries of one
-            identity for the kind "person".
+        BadInput: an unknown kind or position, a ratio out of range or none above 0, no query with a true match, or
+            queries of one identity for the kind "person".
     """
     _check(kinds, positions, ratios)
     shares = sorted({float(ratio) for ratio in ratios} - {0.0})
+    if not shares:
+        raise BadInput("Nothing would be hidden: give a hidden share above 0.")
     query, gallery = embed_test(model, dataset, workers=workers, progress=progress)
-    groups = list(product(kinds, positions))
+    groups = list(dict.fromkeys(product(kinds, positions)))
     scores = _scores(model, dataset, query, gallery, groups, shares, seed, progress)
     figures = np.stack([scores.mean(2), *bootstrap_bands(scores, seed=seed)], 2).reshape(len(scores), 6)
     rows = np.arange(1, len(scores)).reshape(len(groups), len(shares))

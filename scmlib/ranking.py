@@ -81,10 +81,13 @@ def rank(
         gallery_cams: (G,) cameras; None: no camera rule.
 
     Raises:
-        BadInput: lengths that don't match, embeddings that aren't finite, or no query with a true match.
+        BadInput: lengths that don't match, an empty side, cameras of one side only, embeddings that aren't finite, or
+            no query with a true match.
     """
     query, gallery = torch.as_tensor(query), torch.as_tensor(gallery)
     q_ids, g_ids = torch.as_tensor(query_ids), torch.as_tensor(gallery_ids)
+    if (query_cams is None) != (gallery_cams is None):
+        raise BadInput("Cameras of one side alone give no camera rule: give both or neither.")
     cams = None
     if query_cams is not None and gallery_cams is not None:
         cams = torch.as_tensor(query_cams), torch.as_tensor(gallery_cams)
@@ -92,6 +95,15 @@ def rank(
         raise BadInput(
             f"{len(query)} query and {len(gallery)} gallery embeddings came with {len(q_ids)} and {len(g_ids)} "
             "identities: each embedding needs its own."
+        )
+    if not len(query) or not len(gallery):
+        raise BadInput(
+            f"{len(query)} query and {len(gallery)} gallery embeddings can't be ranked: each side needs one."
+        )
+    if cams and (len(cams[0]), len(cams[1])) != (len(query), len(gallery)):
+        raise BadInput(
+            f"{len(query)} query and {len(gallery)} gallery embeddings came with {len(cams[0])} and {len(cams[1])} "
+            "cameras: each embedding needs its own."
         )
     check_finite(query, gallery)
     positions = []

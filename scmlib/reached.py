@@ -33,7 +33,7 @@ def figure_table(runs: str | Path, dataset: str | None = None) -> pd.DataFrame:
         facts = read_json(path)
         if "dataset" in facts and "net" in facts:
             row = {"dataset": facts["dataset"], "net": facts["net"], "source": told(path, facts)}
-            rows.append(row | {name: facts[name] for name in FIGURES if name in facts})
+            rows.append(row | {name: facts[name] for name in FIGURES if isinstance(facts.get(name), float)})
     table = pd.DataFrame(rows, columns=["dataset", "net", "source", *FIGURES])
     if dataset:
         table = table[table["dataset"] == dataset]
@@ -54,13 +54,14 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def told(evaluation: Path, facts: dict[str, Any]) -> str:
     """The run of an evaluation, and what it did otherwise than the recipe."""
-    values = read_json(evaluation.parent / "settings.json").get("settings")
-    if values is None:
+    values = read_json(evaluation.parent / "settings.json").get("settings", {})
+    try:
+        settings = Settings.from_dict(values)
+        meant = recipe(settings.dataset, settings.net).as_dict()
+    except (ValueError, KeyError, TypeError):  # no settings, or not those of a run
         return str(evaluation.parent)
-    settings = Settings.from_dict(values)
-    if settings.dataset != facts["dataset"]:
+    if settings.dataset.partition(":")[0] != str(facts["dataset"]).partition(":")[0]:
         return f"{evaluation.parent} (trained on {settings.dataset})"
-    meant = recipe(settings.dataset, settings.net).as_dict()
     changed = [
         f"{name.replace('_', '-')} {value or 'none'}"
         for name, value in settings.as_dict().items()

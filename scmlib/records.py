@@ -71,7 +71,7 @@ def lines(path: Path, cuts: int = -1) -> list[list[str]]:
         BadInput: the file is missing or no text.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:
         raise BadInput(f"{path} is missing: was the archive unpacked completely?") from error
     except UnicodeDecodeError as error:
@@ -134,20 +134,24 @@ class MarketFolder:
 
 @dataclass(frozen=True)
 class IdentityFolders:
-    """Folders that hold a folder for each identity, its name the number; an empty one is passed over."""
+    """Folders that hold a folder for each identity, its name the number; empty and hidden ones are passed over."""
 
     needs: tuple[str, ...]
 
     def read(self, root: Path) -> list[Record]:  # noqa: D102
+        return by_path([record for place in self.needs for record in self.place(root / place)], root)
+
+    @staticmethod
+    def place(folder: Path) -> list[Record]:
+        """The records of one of the folders; each must hold some."""
         records = [
-            Record(path, numbered(folder.name, folder, "the folder's name is the identity"), 0, view=Path(place).name)
-            for place in self.needs
-            for folder in entries(root / place)
-            if folder.is_dir()
-            for path in folder.iterdir()
+            Record(path, numbered(person.name, person, "the folder's name is the identity"), 0, view=folder.name)
+            for person in entries(folder)
+            if person.is_dir() and not person.name.startswith((".", "__MACOSX"))
+            for path in person.iterdir()
             if is_image(path)
         ]
-        return by_path(records, root / self.needs[0])
+        return by_path(records, folder)
 
 
 @dataclass(frozen=True)
@@ -164,13 +168,16 @@ class ListedImages:
         listing = root / self.listing
         images = [path for path in entries(root / "image") if is_image(path)]
         files = {path.stem: path for path in sorted(images, key=lambda p: (p.suffix.lower() == ".jpg", p))}  # .jpg wins
-        records = []
+        records, named = [], set[str]()
         for words in lines(listing):
             if len(words) != 2:
                 raise BadInput(f"{listing} has the line '{' '.join(words)[:80]}' where IMAGE ID belongs: mend it.")
             identity = numbered(words[1], listing, "IMAGE ID")
             if words[0] not in files:
                 raise BadInput(f"{root / 'image' / words[0]}.jpg is missing, though {listing} names it.")
+            if words[0] in named:  # it would stand in the query and in the gallery, and find itself
+                raise BadInput(f"{listing} names {words[0]} twice: remove one of the lines.")
+            named.add(words[0])
             records.append(Record(files[words[0]], identity, 0))
         return by_path(records, listing)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import math
@@ -269,9 +270,10 @@ def train(
     dataset = dataset or open_dataset(settings.dataset, settings.dataset_root)
     check_ready(dataset)
     run = Run(settings, dataset, out, build)
-    facts = {"settings": settings.as_dict(), "classes": dataset.num_classes, "versions": versions()}
+    facts = {"settings": settings.as_dict(), "classes": dataset.num_classes, "data": digest(dataset)}
+    facts |= {"versions": versions()}
     if (out / STATE).exists():
-        facts |= {"versions": check_same(out, settings), "resumed_with": versions()}
+        facts |= {"versions": check_same(out, settings, digest(dataset)), "resumed_with": versions()}
         run.restore()
     write_atomically(out / "settings.json", json.dumps(facts, indent=2).encode())
     steps = len(run.loader)
@@ -285,8 +287,14 @@ def train(
     return out
 
 
-def check_same(out: Path, settings: Settings) -> dict[str, str]:
-    """Refuse to resume with settings that would give another run; only where the data lie may differ.
+def digest(dataset: ReidDataset) -> str:
+    """What tells one training split from another: its file names and identities."""
+    rows = [f"{record.path.relative_to(dataset.root).as_posix()} {record.identity}" for record in dataset.train]
+    return hashlib.blake2b("\n".join(rows).encode(errors="surrogateescape"), digest_size=16).hexdigest()
+
+
+def check_same(out: Path, settings: Settings, data: str) -> dict[str, str]:
+    """Refuse to resume with settings or data that would give another run; only where the data lie may differ.
 
     Returns:
         The versions that the run began with.
@@ -297,6 +305,8 @@ def check_same(out: Path, settings: Settings) -> dict[str, str]:
         earlier, began_with = Settings.from_dict(facts["settings"]), dict(facts["versions"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadInput(f"{path} can't be read ({error}): train again with another --out.") from error
+    if facts.get("data", data) != data:
+        raise BadInput(f"{out} was trained on other files than {settings.dataset_root} holds: it can't be resumed.")
     earlier = replace(earlier, dataset_root=settings.dataset_root)
     for name, value in settings.as_dict().items():
         if getattr(earlier, name) != getattr(settings, name):

@@ -45,6 +45,7 @@ def test_occlusion_of_a_run(run: Path, where: list[object], tmp_path: Path) -> N
     assert set(table["kind"]) == {"block", "object", "person"} == set(answer["robustness"]) - {"overall"}
     assert len(answer["sweep"]) == len(table)
     assert (tmp_path / "occlusion.png").is_file()
+    assert (tmp_path / "occlusion_masks.png").is_file()
     said = scm("occlusion", run, *where, "--ratio", 0.3)
     assert "Kept of the unhidden mAP" in said
 
@@ -62,6 +63,18 @@ def test_world_without_answers_is_named(run: Path, tmp_path: Path) -> None:
     command = ["scores", str(run), "--dataset", "market1501", "--dataset-root", str(tmp_path)]
     with pytest.raises(BadInput, match="has no index map"):
         CliRunner().invoke(cli, command, catch_exceptions=False)
+
+
+def test_clinic_needs_cameras(run: Path, tmp_path: Path) -> None:
+    write_tree("p_dukemtmc", tmp_path)
+    command = ["clinic", str(run), "--dataset", "p_dukemtmc", "--dataset-root", str(tmp_path)]
+    with pytest.raises(BadInput, match="p_dukemtmc has no camera rule to break"):
+        CliRunner().invoke(cli, command, catch_exceptions=False)
+
+
+def test_nothing_hidden_is_refused(run: Path, where: list[object]) -> None:
+    with pytest.raises(BadInput, match="give a hidden share above 0"):
+        scm("occlusion", run, *where, "--ratio", 0)
 
 
 def test_unknown_variant_is_named(tmp_path: Path) -> None:

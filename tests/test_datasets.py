@@ -205,3 +205,24 @@ def test_data_that_would_stop_a_run_later_is_refused_at_once(tmp_path: Path) -> 
     alone = replace(data, gallery=[replace(record, camera=q.camera) for q in data.query[:1] for record in [q]])
     with pytest.raises(BadInput, match="has a true match in the gallery"):
         check_ready(replace(alone, query=data.query[:1]))
+
+
+def test_image_that_a_list_names_twice_is_refused(tmp_path: Path) -> None:
+    """It would be drawn into the gallery and stay among the queries."""
+    write_tree("vehicleid", tmp_path)
+    listing = dataset_folder("vehicleid", tmp_path) / "train_test_split" / "test_list_800.txt"
+    listing.write_text(listing.read_text() * 2)
+    with pytest.raises(BadInput, match=r"test_list_800\.txt names \S+ twice"):
+        open_dataset("vehicleid", tmp_path)
+
+
+def test_each_view_must_be_there(tmp_path: Path) -> None:
+    write_tree("university1652", tmp_path)
+    satellite = dataset_folder("university1652", tmp_path) / "train" / "satellite"
+    (satellite / ".thumbs").mkdir()  # what a file browser leaves is passed over
+    (satellite / ".thumbs" / "a.jpg").touch()
+    assert len(open_dataset("university1652", tmp_path).train) > 0
+    for path in satellite.glob("*/*"):
+        path.unlink()
+    with pytest.raises(BadInput, match="satellite leads to no images"):
+        open_dataset("university1652", tmp_path)

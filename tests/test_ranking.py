@@ -112,6 +112,23 @@ def test_embeddings_that_are_not_numbers_are_refused() -> None:
         recall_at(broken, [1, 1, 2])
 
 
+@pytest.mark.parametrize(
+    ("q_ids", "g_ids", "q_cams", "g_cams", "said"),
+    [
+        ([1], [1, 2], None, None, "came with 1 and 2 identities"),
+        ([1, 2], [1, 2], [1, 2], None, "Cameras of one side alone"),
+        ([1, 2], [1, 2], [1, 2, 3], [1, 2], "came with 3 and 2 cameras"),
+        ([1, 2], [1, 2], [1, 2], [1], "came with 2 and 1 cameras"),
+        ([], [1, 2], None, None, "0 query and 2 gallery embeddings can't be ranked"),
+    ],
+)
+def test_lengths_that_do_not_match_are_named(
+    q_ids: list[int], g_ids: list[int], q_cams: list[int] | None, g_cams: list[int] | None, said: str
+) -> None:
+    with pytest.raises(BadInput, match=said):
+        rank(np.eye(2)[: 2 if q_ids else 0], np.eye(2), q_ids, g_ids, q_cams, g_cams)
+
+
 def test_large_sets_are_ranked_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(0)
     q, g, ids = rng.normal(size=(9, 4)), rng.normal(size=(20, 4)), (rng.integers(0, 4, 9), rng.integers(0, 4, 20))

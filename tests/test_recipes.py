@@ -74,6 +74,9 @@ def test_reached_figures_stand_beside_the_published(tmp_path: Path) -> None:
     evaluated("other", lr=0.01, weights="")
     evaluated("elsewhere", dataset="dukemtmc")
     (tmp_path / "stray_evaluation_x.json").write_text("no JSON")
+    (tmp_path / "odd").mkdir()
+    (tmp_path / "odd" / "settings.json").write_text('{"settings": []}')
+    (tmp_path / "odd" / "evaluation_x.json").write_text('{"dataset": "cub200", "net": "x", "NMI": "high"}')
     table = figure_table(tmp_path)
     assert (table["source"] == "published").sum() == 24
     rows = table[(table["dataset"] == "market1501") & (table["net"] == "regnet_y_800mf")]

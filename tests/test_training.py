@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 from scmlib.checkpoints import load_model, model_for
+from scmlib.datasets import open_dataset
 from scmlib.errors import BadInput
 from scmlib.losses import SCMLoss
 from scmlib.recipes import Settings
@@ -87,8 +89,6 @@ def test_without_averaging_the_last_weights_are_kept(quick: Settings, tmp_path: 
 
 
 def test_frozen_stem_keeps_its_weights_and_moves_its_statistics(quick: Settings, tmp_path: Path) -> None:
-    from scmlib.datasets import open_dataset
-
     settings = replace(quick, freeze="stem")
     before = Run(settings, open_dataset("synthetic", quick.dataset_root), tmp_path, model_for).model.state_dict()
     before = {name: value.clone() for name, value in before.items() if name.startswith("stem.")}
@@ -132,3 +132,14 @@ def test_damaged_state_is_named(run: Path, quick: Settings, tmp_path: Path) -> N
     (tmp_path / "state.pt").write_bytes((run / "state.pt").read_bytes()[:1000])
     with pytest.raises(BadInput, match=r"state\.pt can't be resumed"):
         train(quick, tmp_path, resume=True)
+
+
+def test_resume_with_other_files_is_refused(quick: Settings, run: Path, tmp_path: Path) -> None:
+    copy, root = tmp_path / "run", tmp_path / "data"
+    shutil.copytree(run, copy)
+    shutil.copytree(quick.dataset_root, root)
+    moved = replace(quick, dataset_root=str(root))
+    assert train(moved, copy, resume=True) == copy  # the same files elsewhere
+    open_dataset("synthetic", root).train[0].path.unlink()
+    with pytest.raises(BadInput, match="was trained on other files"):
+        train(moved, copy, resume=True)

@@ -91,20 +91,15 @@ def rank(
     cams = None
     if query_cams is not None and gallery_cams is not None:
         cams = torch.as_tensor(query_cams), torch.as_tensor(gallery_cams)
-    if len(q_ids) != len(query) or len(g_ids) != len(gallery):
-        raise BadInput(
-            f"{len(query)} query and {len(gallery)} gallery embeddings came with {len(q_ids)} and {len(g_ids)} "
-            "identities: each embedding needs its own."
-        )
-    if not len(query) or not len(gallery):
-        raise BadInput(
-            f"{len(query)} query and {len(gallery)} gallery embeddings can't be ranked: each side needs one."
-        )
-    if cams and (len(cams[0]), len(cams[1])) != (len(query), len(gallery)):
-        raise BadInput(
-            f"{len(query)} query and {len(gallery)} gallery embeddings came with {len(cams[0])} and {len(cams[1])} "
-            "cameras: each embedding needs its own."
-        )
+    sides = len(query), len(gallery)
+    for name, given in (("identities", (q_ids, g_ids)), ("cameras", cams)):
+        if given and (len(given[0]), len(given[1])) != sides:
+            raise BadInput(
+                f"{sides[0]} query and {sides[1]} gallery embeddings came with {len(given[0])} and {len(given[1])} "
+                f"{name}: each embedding needs its own."
+            )
+    if 0 in sides:
+        raise BadInput(f"{sides[0]} query and {sides[1]} gallery embeddings can't be ranked: each side needs one.")
     check_finite(query, gallery)
     positions = []
     for rows in chunks(len(query), len(gallery)):
@@ -112,7 +107,7 @@ def rank(
         same = q_ids[rows, None] == g_ids
         junk = same & (cams[0][rows, None] == cams[1]) if cams else torch.zeros_like(same)
         positions.append(match_positions(similarity, same & ~junk, ~same))
-    width = max(p.shape[1] for p in positions) if positions else 0
+    width = max(p.shape[1] for p in positions)
     at = torch.cat([F.pad(p, (0, width - p.shape[1]), value=-1) for p in positions]).numpy()
     if not (at >= 0).any():
         raise BadInput(

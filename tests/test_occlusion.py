@@ -21,11 +21,12 @@ from scmlib import figures
 from scmlib.checkpoints import load_model
 from scmlib.datasets import ReidDataset, open_dataset
 from scmlib.errors import BadInput
-from scmlib.evaluation import embed, rank_records
+from scmlib.evaluation import embed, evaluate, rank_records
 from scmlib.images import read_image, to_float
 from scmlib.model import SCM
 from scmlib.occlusion import KINDS, POSITIONS, bootstrap_bands, occlude, robustness, sweep
 from scmlib.occlusion_figures import draw_filmstrip, draw_sensitivity, draw_sweep
+from tests.trees import write_tree
 
 IMAGE = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (3, 40, 20), dtype=np.uint8))
 PERSON = torch.from_numpy(np.random.default_rng(1).integers(0, 256, (3, 50, 30), dtype=np.uint8))
@@ -207,7 +208,22 @@ def test_persons_are_pasted_from_other_identities(model: SCM, data: ReidDataset)
     alone = replace(data, query=[query for query in data.query if query.identity == data.query[1].identity])
     with pytest.raises(BadInput, match="nobody else to paste"):
         sweep(model, alone, kinds=["person"], ratios=[0.5])
-    assert set(sweep(model, alone, kinds=["block"], ratios=[])["ratio"]) == {0}
+    assert set(sweep(model, alone, kinds=["block", "block"], ratios=[0.5])["ratio"]) == {0, 0.5}
+
+
+def test_sweep_that_hides_nothing_is_refused(model: SCM, data: ReidDataset) -> None:
+    with pytest.raises(BadInput, match="give a hidden share above 0"):
+        sweep(model, data, ratios=[0])
+
+
+def test_fine_grained_images_are_framed_and_never_find_themselves(model: SCM, tmp_path: Path) -> None:
+    write_tree("cub200", tmp_path)
+    birds = open_dataset("cub200", tmp_path)
+    table = sweep(model, birds, kinds=["block"], ratios=[0.3])
+    whole = evaluate(model, birds).ranking
+    assert table["mAP"][0] == pytest.approx(whole.mAP)
+    assert table["queries"][0] == whole.num_valid
+    assert not np.allclose(embed(model, birds.query), embed(model, birds.query, margin=birds.layout.margin))
 
 
 def drawn(figure: Figure) -> float:

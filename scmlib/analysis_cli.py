@@ -59,7 +59,7 @@ def looking(command: Callable[..., None]) -> Callable[..., None]:
 @click.command()
 @looking
 def scores(look: Look) -> None:
-    """Score the masks against a world's known answers, beside masks that anyone can have without training."""
+    """Score the masks against a world's known answers, beside five simpler kinds of masks."""
     import torch
 
     from scmlib import figures

@@ -21,7 +21,7 @@ from scmlib.model import SCM
 from scmlib.ranking import Ranking, rank
 from scmlib.records import Record
 
-NUDGE = 1e-6  # what a true match's similarity is raised by to win a tie; less than float32 tells apart elsewhere
+NUDGE = 1e-6  # what a true match's similarity is raised by, to win a tie and nothing else
 
 
 @dataclass(frozen=True)
@@ -116,8 +116,8 @@ def query_left_in_gallery(specimen: Specimen) -> Ranking:
 def optimistic_ties(specimen: Specimen) -> Ranking:
     """A true match wins every tie; shown on a collapsed model, whose embeddings are all the same.
 
-    The identities and cameras are the specimen's; one more dimension tells a match from the others by less than
-    rounding would, as a sort does that happens to find matches first.
+    The identities and cameras are the specimen's; further dimensions, one a person, raise a match above the others by
+    almost nothing, as a sort does that happens to find matches first.
     """
     query, gallery = collapsed(specimen)
     people, at = torch.unique(torch.cat([query.identities, gallery.identities]), return_inverse=True)

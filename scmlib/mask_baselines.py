@@ -1,4 +1,4 @@
-"""What the learned masks are held against: masks that anyone can have without learning them.
+"""What the learned masks are held against: masks that see less, or were never trained to be masks.
 
 A lift of 2 says little before one knows what a fixed stripe gets, in a world where people stand in the middle. So the
 scores of the learned masks always stand beside those of five other sets of masks, on the same images:

@@ -17,7 +17,7 @@ from scmlib.datasets import open_dataset
 from scmlib.errors import BadInput
 from scmlib.losses import SCMLoss
 from scmlib.recipes import Settings
-from scmlib.training import Run, learning_rate, train
+from scmlib.training import Run, choose_gpu, learning_rate, train
 from tests.conftest import error, oracle
 
 
@@ -143,3 +143,17 @@ def test_resume_with_other_files_is_refused(quick: Settings, run: Path, tmp_path
     open_dataset("synthetic", root).train[0].path.unlink()
     with pytest.raises(BadInput, match="was trained on other files"):
         train(moved, copy, resume=True)
+
+
+def test_gpu_is_the_first_of_the_list_or_one_that_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen: list[int] = []
+    monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert choose_gpu("1") == ""
+    assert "GPU 3 isn't here" in choose_gpu("3")
+    assert "One process uses one GPU: 1" in choose_gpu("1,0")
+    assert chosen == [1, 0, 1]
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    assert "no CUDA here" in choose_gpu("0")
+    with pytest.raises(BadInput, match="--gpus first isn't a list of GPU numbers"):
+        choose_gpu("first")

@@ -48,6 +48,11 @@ def test_from_download_to_figures(name: str, tmp_path: Path, monkeypatch: pytest
     assert ("spread" in figures) == (name == "vehicleid")
     assert figures["queries"] > 0
 
+    said = scm("evaluate", run, *chosen)
+    assert all(f"{figures[key]:7.2%}" in said for key in released)
+    assert ("five drawn galleries" in said) == (name == "vehicleid")
+    assert ("each against all others" in said) == (name in ("car196", "cub200"))
+
     table = scm("recipes", "--dataset", name)
     assert table.count("published") == 2
     assert str(run) in table

@@ -6,7 +6,7 @@ import functools
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -20,36 +20,22 @@ from scmlib.options import (
     workers_option,
     world_option,
 )
-from scmlib.recipes import recipe
 
 if TYPE_CHECKING:
-    from scmlib.datasets import ReidDataset
-    from scmlib.model import SCM
-    from scmlib.recipes import Settings
+    from scmlib.study import Study
 
 QUICK = {"img_height": 96, "img_width": 48, "batch_size": 16, "epochs": (1, 2), "ema_extra": 0}
 
 
-class Look(NamedTuple):
-    """A trained model, what to look at it with, and where figures go."""
-
-    model: SCM
-    settings: Settings
-    data: ReidDataset
-    folder: Path
-
-
 def looking(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the flags that say what to open, and the opened `Look` in their place."""
+    """Give a command the flags that say what to open, and in their place what was opened and where figures go."""
 
     @functools.wraps(command)
     def opening(source: Path, dataset: str, dataset_root: str, net: str | None, out: Path | None, **flags: Any) -> None:
-        from scmlib.checkpoints import load_model
-        from scmlib.datasets import open_dataset
+        from scmlib.study import open_study
 
-        data = open_dataset(dataset, dataset_root)
-        model, settings = load_model(source, recipe(dataset, net) if net else None)
-        command(Look(model, settings, data, out or (source if source.is_dir() else source.parent)), **flags)
+        study = open_study(source, dataset, dataset_root, net=net)
+        command(study, out or study.folder, **flags)
 
     for option in (out_option, net_option, root_option, dataset_option, source_argument):
         opening = option(opening)
@@ -58,20 +44,18 @@ def looking(command: Callable[..., None]) -> Callable[..., None]:
 
 @click.command()
 @looking
-def scores(look: Look) -> None:
+def scores(study: Study, folder: Path) -> None:
     """Score the masks against a world's known answers, beside five simpler kinds of masks."""
     import torch
 
     from scmlib import figures
     from scmlib.checkpoints import model_for, write_atomically
-    from scmlib.images import read_image
     from scmlib.mask_baselines import score_methods
     from scmlib.mask_figures import draw_scores, summarise
     from scmlib.mask_scores import read_truth
 
-    model, settings, data, folder = look
-    paths = [record.path for record in data.query]
-    pictures = torch.stack([read_image(path, model.image_size, data.layout.margin) for path in paths])
+    model, settings, data = study.model, study.settings, study.data
+    paths, pictures = [record.path for record in data.query], study.pictures(data.query)
     torch.manual_seed(settings.seed)
     untrained = model_for(settings, data.num_classes).to(next(model.parameters()).device)
     table = score_methods(model, untrained, pictures, read_truth(paths), seed=settings.seed, progress=True)
@@ -91,7 +75,8 @@ def scores(look: Look) -> None:
 @workers_option
 @json_option
 def occlusion(
-    look: Look,
+    study: Study,
+    folder: Path,
     positions: tuple[str, ...],
     ratios: tuple[float, ...],
     seed: int,
@@ -105,11 +90,10 @@ def occlusion(
     from scmlib import figures
     from scmlib.checkpoints import write_atomically
     from scmlib.evaluation import masks_of
-    from scmlib.images import read_image
     from scmlib.occlusion import RATIOS, occlude, robustness, sweep
     from scmlib.occlusion_figures import draw_filmstrip, draw_sweep
 
-    model, _, data, folder = look
+    model, data = study.model, study.data
     table = sweep(
         model,
         data,
@@ -122,7 +106,7 @@ def occlusion(
     kept = robustness(table)
     write_atomically(folder / "occlusion.csv", table.to_csv(index=False).encode())
     drawn = figures.save(draw_sweep(table), folder / "occlusion.png")
-    picture = read_image(data.query[0].path, model.image_size, data.layout.margin)
+    picture = study.pictures(data.query[:1])[0]
     strip = [occlude(picture, kind="object", ratio=r, position="bottom", seed=seed) for r in RATIOS]
     seen = torch.stack([image for image, _ in strip])
     hidden = np.stack([mask.numpy() for _, mask in strip])
@@ -142,25 +126,23 @@ def occlusion(
 @click.command()
 @looking
 @click.option("--queries", default=40, show_default=True, type=click.IntRange(2), help="How many, evenly spaced.")
-def sensitivity(look: Look, queries: int) -> None:
+def sensitivity(study: Study, folder: Path, queries: int) -> None:
     """Hide queries place by place: does the match rest on what the masks show?"""
     import numpy as np
-    import torch
 
     from scmlib import figures, occlusion_figures
     from scmlib import sensitivity as places
     from scmlib.checkpoints import write_atomically
     from scmlib.evaluation import masks_of
-    from scmlib.images import read_image
 
-    model, _, data, folder = look
+    model, data = study.model, study.data
     margin, (looked, matches) = data.layout.margin, places.true_matches(data, queries)
     table = places.agreement(model, looked, matches, margin=margin, progress=True)
     write_atomically(folder / "sensitivity.csv", table.to_csv(index=False).encode())
     click.echo("Rank correlation of the sensitivity map with other maps, over the queries:")
     summary = table.groupby("map", sort=False)["spearman"].agg(["mean", "std", "count"])
     click.echo(summary.to_string(float_format="{:.2f}".format))
-    pictures = torch.stack([read_image(record.path, model.image_size, margin) for record in looked[:4]])
+    pictures = study.pictures(looked[:4])
     wanted = places.targets(model, matches[:4], margin=margin)
     figure = occlusion_figures.draw_sensitivity(
         pictures.permute(0, 2, 3, 1).numpy(),
@@ -172,15 +154,14 @@ def sensitivity(look: Look, queries: int) -> None:
 
 @click.command()
 @looking
-def clinic(look: Look) -> None:
+def clinic(study: Study, folder: Path) -> None:
     """Evaluate a model wrongly in six classic ways, to know each fault by its figures."""
     import pandas as pd
 
     from scmlib import figures
     from scmlib.clinic import FAULTS, right, specimen_of
 
-    model, _, data, folder = look
-    specimen = specimen_of(model, data, progress=True)
+    specimen = specimen_of(study.model, study.data, progress=True)
     rankings = {"sound": right(specimen)} | {name: fault.broken(specimen) for name, fault in FAULTS.items()}
     table = pd.DataFrame({name: ranking.figures() for name, ranking in rankings.items()}).T
     click.echo(table.to_string(float_format="{:.1%}".format))

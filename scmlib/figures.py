@@ -12,9 +12,11 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from IPython.display import display
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 from numpy.typing import NDArray
 
@@ -30,9 +32,16 @@ MASKS = "cividis"  # perceptually uniform, made for colour-blind readers
 REGION_MAP = ListedColormap(np.array(REGION_COLOURS) / 255)
 
 
+class Drawing(Figure):
+    """A figure that a notebook shows together with its alt text, which a plain one loses."""
+
+    def _ipython_display_(self) -> None:
+        display({"text/html": html(self), "text/plain": alt_text(self)}, raw=True)  # type: ignore[no-untyped-call]
+
+
 def new_figure(width: float, height: float, alt: str = "") -> Figure:
     """An empty figure of our style, in inches, outside pyplot's global state; `alt` describes it in words."""
-    figure = Figure((width, height), layout="constrained")
+    figure = Drawing((width, height), layout="constrained")
     figure.set_label(alt)
     return figure
 
@@ -177,6 +186,39 @@ def draw_ablation(table: pd.DataFrame) -> Figure:
     axes.axvline(means.iloc[0], color="0.7", linewidth=1, zorder=0)
     axes.set(xlabel="mAP on occluded queries; a dot is a world, a stroke the mean", ylabel="")
     axes.xaxis.set_major_formatter(mpl.ticker.PercentFormatter(1))
+    sns.despine(ax=axes)
+    return figure
+
+
+def draw_guesses(guesses: Mapping[str, float | None], outcomes: Mapping[str, float], unit: str = "") -> Figure:
+    """What was guessed beside what came out, a row a question.
+
+    Args:
+        guesses: by name; None where nothing was guessed.
+        outcomes: by the same names.
+        unit: of both, for the axis.
+    """
+    pairs = [(name, guesses.get(name), value) for name, value in outcomes.items()]
+    said = "; ".join(
+        f"{name}: {'no guess' if g is None else f'guessed {g:.3g}'}, found {v:.3g}" for name, g, v in pairs
+    )
+    figure = new_figure(7, 0.42 * len(pairs) + 0.9, f"Guesses and outcomes. {said}.")
+    axes = figure.subplots()
+    for row, (_, guess, value) in enumerate(pairs):
+        if guess is not None:
+            axes.plot([guess, value], [row, row], color="0.7", zorder=0)
+            axes.scatter(guess, row, marker="D", s=60, facecolor="white", edgecolor=WRONG, linewidth=2)
+        axes.scatter(value, row, marker="o", s=70, color=RIGHT)
+        axes.annotate(f"{value:.3g}", (value, row), (0, 7), textcoords="offset points", ha="center", fontsize="small")
+    low, high = (f([x for _, g, v in pairs for x in (g, v) if x is not None] + [0]) for f in (min, max))
+    axes.set(yticks=range(len(pairs)), yticklabels=[name for name, _, _ in pairs], xlabel=unit)
+    axes.set(ylim=(len(pairs) - 0.5, -0.7), xlim=(low - 0.05 * (high - low), high + 0.1 * (high - low)))
+    marks = [("guess", "D", "white", WRONG), ("outcome", "o", RIGHT, RIGHT)]
+    handles = [
+        Line2D([], [], ls="", marker=m, markerfacecolor=fill, markeredgecolor=edge, label=label)
+        for label, m, fill, edge in marks
+    ]
+    figure.legend(handles=handles, loc="outside right center", frameon=False)
     sns.despine(ax=axes)
     return figure
 

@@ -18,10 +18,10 @@ LAYERS = [
     *("errors", "records", "layouts", "datasets", "inspection", "images"),
     *("backbone", "mask", "model", "losses"),
     *("recipes", "reached", "checkpoints", "training"),
-    *("ranking", "evaluation", "baseline"),
+    *("ranking", "evaluation", "baseline", "study"),
     *("mask_scores", "mask_baselines", "occlusion", "sensitivity", "clinic", "ablation"),
     *("figures", "mask_figures", "occlusion_figures", "report"),
-    *("demo", "options", "analysis_cli", "cli", "__main__"),
+    *("demo", "course", "options", "analysis_cli", "cli", "__main__"),
 ]
 MODULES = [*sorted((ROOT / "scmlib").glob("*.py")), *sorted((ROOT / "data_prep").glob("*.py"))]
 
@@ -70,7 +70,12 @@ def test_every_module_has_its_place() -> None:
 @pytest.mark.parametrize("layer", LAYERS)
 def test_imports_point_one_way(layer: str) -> None:
     lower = {f"scmlib.{name}" for name in LAYERS[: LAYERS.index(layer)]}
-    data = {"demo": {"synthetic"}, "analysis_cli": {"synthetic"}, "cli": {"synthetic", "prepare"}}
+    data = {
+        "demo": {"synthetic"},
+        "course": {"synthetic"},
+        "analysis_cli": {"synthetic"},
+        "cli": {"synthetic", "prepare"},
+    }
     allowed = lower | {f"data_prep.{name}" for name in data.get(layer, set())}
     assert imports(ROOT / "scmlib" / f"{layer}.py") <= allowed
 

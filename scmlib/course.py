@@ -1,0 +1,151 @@
+"""What the numbered notebooks share: a trained run to look at, guesses beside outcomes, checks of exercises."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from IPython.display import Markdown, display
+from matplotlib.figure import Figure
+
+from data_prep.synthetic import PRESETS, write_world
+from scmlib.datasets import ReidDataset, dataset_folder, open_dataset
+from scmlib.demo import demo_settings
+from scmlib.figures import draw_guesses
+from scmlib.images import IdentityBatches
+from scmlib.recipes import Settings, recipe
+from scmlib.study import Study, open_study
+from scmlib.training import STATE, train
+
+STEPS = 800  # of a quick training on real data: a few minutes on two cores
+
+
+def open_course(
+    dataset: str = "synthetic",
+    dataset_root: str | Path = "",
+    runs: str | Path = "../runs",
+    *,
+    net: str = "regnet_y_tiny",
+    quick: bool = False,
+) -> Study:
+    """A trained run to look at: loaded where there is one, else made now, with a progress bar.
+
+    For the synthetic world that is the run of `scm demo`, world and training alike. For other data it is the run that
+    `scm train` makes, or, where there is none, a short one of about `STEPS` steps, whose figures say little.
+
+    Args:
+        dataset: `synthetic` or any name that `open_dataset` knows.
+        dataset_root: the folder that holds the data set's folder; the synthetic world has a place of its own.
+        runs: the folder of all runs.
+        net: backbone; for `synthetic`, the demo's is taken.
+        quick: a tiny world, or two epochs: to see that everything works, not to look at figures.
+
+    Raises:
+        BadInput: data that aren't there or don't fit their layout.
+    """
+    runs = Path(runs)
+    if dataset == "synthetic":
+        folder = runs / ("quick" if quick else "demo")
+        write_world(dataset_folder(dataset, folder / "data"), PRESETS["quick" if quick else "default"])
+        settings, folder = demo_settings(folder / "data", quick=quick, seed=0), folder / "run"
+        data = open_dataset(dataset, settings.dataset_root)
+    else:
+        data = open_dataset(dataset, dataset_root)
+        settings, folder = replace(recipe(dataset, net), dataset_root=str(dataset_root)), runs / f"{dataset}-{net}"
+        if quick or not (folder / "model.safetensors").is_file():
+            settings, folder = shortened(settings, data, quick), runs / "quick" / f"{dataset}-{net}"
+    trained = (folder / "model.safetensors").is_file()
+    if not trained:
+        again = "going on with" if (folder / STATE).is_file() else "training"
+        print(f"No finished run in {folder}: {again} {settings.net} for {settings.last_epoch} epochs.")
+        train(settings, folder, resume=True, dataset=data)
+    study = open_study(folder, dataset, settings.dataset_root)
+    print(
+        f"{folder}: {study.settings.net}, {study.settings.last_epoch} epochs on {dataset}; "
+        f"{len(data.train)} images to train on, {len(data.query)} queries, {len(data.gallery)} gallery images."
+    )
+    return study
+
+
+def shortened(settings: Settings, data: ReidDataset, quick: bool) -> Settings:
+    """A recipe cut down to a few minutes on two cores, or, if quick, to seconds on a small tree."""
+    if quick:
+        return replace(settings, img_height=96, img_width=48, batch_size=8, instance_num=2, epochs=(1, 2), ema_extra=0)
+    steps = len(IdentityBatches(data.train, settings.batch_size, settings.instance_num, settings.seed))
+    return replace(settings, epochs=(1, max(2, min(settings.epochs[1], STEPS // max(1, steps)))), ema_extra=0)
+
+
+def say(text: str) -> None:
+    """Show a sentence with numbers in it as prose: computed, not typed."""
+    display(Markdown(text))  # type: ignore[no-untyped-call]
+
+
+def compare(guesses: Mapping[str, float | None], outcomes: Mapping[str, float], unit: str = "") -> Figure:
+    """What the learner guessed beside what came out.
+
+    Args:
+        guesses: by name; None where nothing was guessed.
+        outcomes: by the same names, in the same unit.
+        unit: of both, for the axis.
+    """
+    if all(guess is None for guess in guesses.values()):
+        print("You haven't guessed: write your numbers in place of None in the cell above, then run both cells again.")
+    return draw_guesses({name: guesses.get(name) for name in outcomes}, outcomes, unit)
+
+
+def check(answer: Callable[..., Any], reference: Callable[..., Any], cases: Iterable[tuple[Any, ...]]) -> None:
+    """Hold a learner's function against the reference and say what is wrong, without stopping the notebook.
+
+    Args:
+        answer: the learner's.
+        reference: what it should give; numbers may differ by one in a thousand.
+        cases: arguments of each call.
+    """
+    cases = list(cases)
+    for number, arguments in enumerate(cases, 1):
+        fault = _fault(answer, arguments, reference(*arguments))
+        if fault:
+            print(f"✗ Not yet. Case {number} of {len(cases)}: {_call(answer, arguments)} {fault}")
+            return
+    print(f"✓ Right, on all {len(cases)} cases." if len(cases) > 1 else "✓ Right.")
+
+
+def _fault(answer: Callable[..., Any], arguments: tuple[Any, ...], wanted: Any) -> str:
+    """What is wrong with an answer; empty if nothing is."""
+    try:
+        given = answer(*arguments)
+    except Exception as error:  # whatever a learner's code leads to
+        return f"stopped with {type(error).__name__}: {error}"
+    if given is None or given is ...:
+        return "gave nothing: write your lines in place of the dots, and return the result."
+    if not isinstance(wanted, (float, np.floating, np.ndarray, torch.Tensor)):
+        return "" if given == wanted else f"gave {given!r}, but should give {wanted!r}."
+    try:
+        ours, theirs = (np.asarray(x, dtype=float) for x in (given, wanted))
+    except (TypeError, ValueError):
+        return f"gave {_short(given)}, where numbers are wanted."
+    if ours.shape != theirs.shape:
+        return f"gave the shape {ours.shape}, but should give {theirs.shape}."
+    close = np.isclose(ours, theirs, rtol=1e-3, atol=1e-6, equal_nan=True)
+    if close.all():
+        return ""
+    if not ours.shape:
+        return f"gave {float(ours):.4g}, but should give {float(theirs):.4g}."
+    at = tuple(int(i) for i in np.argwhere(~close)[0])
+    return f"is wrong at {list(at)}: it gave {ours[at]:.4g} there, but should give {theirs[at]:.4g}."
+
+
+def _call(answer: Callable[..., Any], arguments: tuple[Any, ...]) -> str:
+    return f"{answer.__name__}({', '.join(_short(a) for a in arguments)})"
+
+
+def _short(value: Any) -> str:
+    """A value in a few signs."""
+    if isinstance(value, (np.ndarray, torch.Tensor)) and value.ndim and np.prod(value.shape) > 8:
+        return f"<numbers of shape {tuple(value.shape)}>"
+    text = " ".join(repr(value.tolist() if isinstance(value, (np.ndarray, torch.Tensor)) else value).split())
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,4 +1,4 @@
-"""Run notebooks top to bottom and keep what they show: `python notebooks/execute.py [NOTEBOOK ...]`, or `make notebooks`.
+"""Run notebooks top to bottom and keep what they show: `make notebooks`, or `python notebooks/execute.py NOTEBOOK ...`.
 
 What is kept reads the same on any machine: no widget states (a page without a kernel can't show them), no progress
 bars, no timings; cells are numbered, and a digest of the code says which code made the outputs.

@@ -24,6 +24,27 @@ from scmlib.training import STATE, train
 STEPS = 800  # of a quick training on real data: a few minutes on two cores
 
 
+def open_course_data(
+    dataset: str = "synthetic", dataset_root: str | Path = "", runs: str | Path = "../runs", *, quick: bool = False
+) -> ReidDataset:
+    """The data alone: the synthetic world, drawn where it isn't there yet, or any other data set.
+
+    Args:
+        dataset: `synthetic` or any name that `open_dataset` knows.
+        dataset_root: the folder that holds the data set's folder; the synthetic world lies with the demo's run.
+        runs: the folder of all runs.
+        quick: a tiny world.
+
+    Raises:
+        BadInput: data that aren't there or don't fit their layout.
+    """
+    if dataset != "synthetic":
+        return open_dataset(dataset, dataset_root)
+    root = Path(runs) / ("quick" if quick else "demo") / "data"
+    write_world(dataset_folder(dataset, root), PRESETS["quick" if quick else "default"])
+    return open_dataset(dataset, root)
+
+
 def open_course(
     dataset: str = "synthetic",
     dataset_root: str | Path = "",
@@ -47,14 +68,10 @@ def open_course(
     Raises:
         BadInput: data that aren't there or don't fit their layout.
     """
-    runs = Path(runs)
+    runs, data = Path(runs), open_course_data(dataset, dataset_root, runs, quick=quick)
     if dataset == "synthetic":
-        folder = runs / ("quick" if quick else "demo")
-        write_world(dataset_folder(dataset, folder / "data"), PRESETS["quick" if quick else "default"])
-        settings, folder = demo_settings(folder / "data", quick=quick, seed=0), folder / "run"
-        data = open_dataset(dataset, settings.dataset_root)
+        settings, folder = demo_settings(data.root.parent, quick=quick, seed=0), data.root.parents[1] / "run"
     else:
-        data = open_dataset(dataset, dataset_root)
         settings, folder = replace(recipe(dataset, net), dataset_root=str(dataset_root)), runs / f"{dataset}-{net}"
         if quick or not (folder / "model.safetensors").is_file():
             settings, folder = shortened(settings, data, quick), runs / "quick" / f"{dataset}-{net}"

@@ -7,8 +7,10 @@ The modules tell one story, and each imports only from those before it:
     recipes, reached, checkpoints, training                 settings, files and the loop
     ranking, evaluation, baseline, study                    figures of a trained model
     mask_scores, mask_baselines, occlusion, sensitivity,    what the masks see, and what each part is worth
-        clinic, ablation
-    figures, mask_figures, occlusion_figures, report        pictures and the page
+        clinic, ablation, views
+    figures, mask_figures, occlusion_figures, report,       pictures and the page
+        data_figures, training_figures, protocol_figures
+    panels, explorer_figures, widgets, explorers            pictures under your hand
     demo, course, options, analysis_cli, cli                the main job, the notebooks' start, the command line; these
                                                             use `data_prep`
 

@@ -4,6 +4,11 @@ from .datasets import open_dataset as open_dataset
 from .errors import BadInput as BadInput
 from .evaluation import embed as embed
 from .evaluation import evaluate as evaluate
+from .explorers import explore_masks as explore_masks
+from .explorers import explore_prior as explore_prior
+from .explorers import explore_ranking as explore_ranking
+from .explorers import explore_schedule as explore_schedule
+from .explorers import occlusion_lab as occlusion_lab
 from .losses import scm_loss as scm_loss
 from .mask_scores import score_masks as score_masks
 from .model import SCM as SCM
@@ -15,5 +20,6 @@ from .ranking import recall_at as recall_at
 from .recipes import Settings as Settings
 from .recipes import recipe as recipe
 from .records import Record as Record
+from .study import open_study as open_study
 from .training import learning_rate as learning_rate
 from .training import train as train

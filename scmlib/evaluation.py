@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -187,9 +188,10 @@ def ranked_gallery(
     Returns:
         Gallery positions, best first, without junk; and whether each shows the query's identity.
     """
-    head = [
+    counted = (
         int(i)
         for i in np.argsort(-similarity, kind="stable")
         if (gallery[i].identity, gallery[i].camera) != (query.identity, query.camera)
-    ][:length]
+    )
+    head = list(islice(counted, length))
     return head, [gallery[i].identity == query.identity for i in head]

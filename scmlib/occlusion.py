@@ -23,6 +23,7 @@ from scmlib.ranking import Floats, rank
 from scmlib.records import Record
 
 Seed = int | Sequence[int]  # what numpy.random.default_rng takes
+Position = str | tuple[float, float]  # one of `POSITIONS`, or a point: shares of height and width, each in [0, 1]
 
 KINDS = ("block", "object", "person")
 # Where an occluder grows from, as shares of height and width; "random" draws a point of its own.
@@ -49,7 +50,7 @@ class Occluder(NamedTuple):
 
 
 def occlude(
-    image: Tensor, *, kind: str, ratio: float, position: str, seed: Seed, people: Sequence[Tensor] = ()
+    image: Tensor, *, kind: str, ratio: float, position: Position, seed: Seed, people: Sequence[Tensor] = ()
 ) -> tuple[Tensor, Tensor]:
     """Hide a share of an image.
 
@@ -63,7 +64,8 @@ def occlude(
         ratio: hidden share of the image's area, in [0, 0.6].
         position: the edge that it grows from ("top", "bottom", "left", "right"), "middle" (half-way up) or "random"
             (a point in the middle half of height and width). Blocks and persons at an edge or in the middle are bands
-            from side to side; objects needn't reach the sides.
+            from side to side; objects needn't reach the sides. A pair of shares of height and width, (0.5, 0.5) for
+            the centre, is a point that it grows from to all sides.
         seed: of everything that is drawn by chance.
         people: for "person": (3, H', W') uint8 images to choose from.
 
@@ -73,7 +75,9 @@ def occlude(
     Raises:
         BadInput: an unknown kind or position, a ratio out of range, an image of another form, or nobody to paste.
     """
-    _check([kind], [position], [ratio])
+    _check([kind], [position] if isinstance(position, str) else [], [ratio])
+    if not isinstance(position, str) and not all(0 <= share <= 1 for share in position):
+        raise BadInput(f"The point {position} lies outside the image: give shares of height and width from 0 to 1.")
     if image.dtype != torch.uint8 or image.ndim != 3 or len(image) != 3:
         raise BadInput(f"The image is {list(image.shape)} {image.dtype}, but must be (3, H, W) uint8: see read_image.")
     height, width = image.shape[1:]
@@ -91,7 +95,7 @@ def _check(kinds: Sequence[str], positions: Sequence[str], ratios: Sequence[floa
 
 
 def draw_occluder(
-    kind: str, position: str, size: tuple[int, int], seed: Seed, people: Sequence[Tensor] = ()
+    kind: str, position: Position, size: tuple[int, int], seed: Seed, people: Sequence[Tensor] = ()
 ) -> Occluder:
     """The occluder that `occlude` cuts to size; its arguments, with `size` (height, width) in pixels.
 
@@ -99,7 +103,9 @@ def draw_occluder(
         BadInput: nobody to paste.
     """
     rng = np.random.default_rng(seed)
-    if position == "random":
+    if not isinstance(position, str):
+        (down, across), slopes = position, (1.0, 1.0)
+    elif position == "random":
         (down, across), aspect = rng.uniform(0.25, 0.75, 2), rng.uniform(2 / 3, 3 / 2)
         slopes = (aspect**0.5, aspect**-0.5)
     else:

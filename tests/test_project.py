@@ -19,8 +19,10 @@ LAYERS = [
     *("backbone", "mask", "model", "losses"),
     *("recipes", "reached", "checkpoints", "training"),
     *("ranking", "evaluation", "baseline", "study"),
-    *("mask_scores", "mask_baselines", "occlusion", "sensitivity", "clinic", "ablation"),
+    *("mask_scores", "mask_baselines", "occlusion", "sensitivity", "clinic", "ablation", "views"),
     *("figures", "mask_figures", "occlusion_figures", "report"),
+    *("data_figures", "training_figures", "protocol_figures"),
+    *("panels", "explorer_figures", "widgets", "explorers"),
     *("demo", "course", "options", "analysis_cli", "cli", "__main__"),
 ]
 MODULES = [*sorted((ROOT / "scmlib").glob("*.py")), *sorted((ROOT / "data_prep").glob("*.py"))]

@@ -1,0 +1,234 @@
+"""What the explorers draw: pure functions from tables and arrays to figures."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import seaborn as sns
+import torch
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+
+from scmlib.datasets import OCCLUDER, PERSON, REGION_COLOURS
+from scmlib.errors import BadInput
+from scmlib.figures import COLOURS, RIGHT, WRONG, new_figure
+from scmlib.mask import striped_prior
+from scmlib.mask_scores import lift, region_share
+from scmlib.panels import Floats, Panel, blend, blocks, draw_panels
+from scmlib.ranking import Ranking
+from scmlib.training import learning_rate
+from scmlib.views import Listing, MaskView, Picture, Probe
+
+FRAMES = {True: to_hex(RIGHT), False: to_hex(WRONG)}
+
+
+def draw_mask_view(
+    view: MaskView,
+    *,
+    part: int = 1,
+    cell: tuple[int, int] = (0, 0),
+    opacity: float = 0.7,
+    threshold: float = 0.0,
+    height: float = 2.4,
+) -> Figure:
+    """The masks of one picture, what they come from at one cell, and what they score.
+
+    Args:
+        view: see `view_masks`.
+        part: whose mask is framed and whose prior is shown, from 1.
+        cell: row and column of the grid, from 0; its affinities between parts are shown.
+        opacity: of the masks over the picture, in [0, 1].
+        threshold: cells of a lower mask value show the picture alone.
+        height: of a picture, in inches.
+    """
+    P, h, w = view.competitive.shape
+    if not (1 <= part <= P and 0 <= cell[0] < h and 0 <= cell[1] < w):
+        raise BadInput(f"Part {part} or cell {cell} isn't there: there are {P} parts on a grid of {h} x {w}.")
+    cooperative, (pixels, width) = view.competitive.sum(0), view.picture.shape[:2]
+    top = max(1.0, float(cooperative.max()))
+    mark = (cell[1] / w, cell[0] / h, 1 / w, 1 / h)
+    panels = [Panel(view.picture, "picture", f"cell {cell[0]}, {cell[1]}", cell=mark)]
+    for i, mask in enumerate(view.competitive, 1):
+        frame = FRAMES[False] if i == part else ""
+        shown = blend(view.picture, mask, top, opacity, threshold)
+        panels.append(Panel(shown, f"competitive {i}", f"{mask[cell]:.2f} there", frame, mark))
+    shown = blend(view.picture, cooperative, top, opacity, threshold)
+    panels.append(Panel(shown, "cooperative", f"{cooperative[cell]:.2f} there", cell=mark))
+    prior = view.prior[part - 1]
+    there = f"{prior[cell]:.2f} there"
+    panels.append(
+        blocks(prior, float(view.prior.max()), (pixels, width), f"prior of {part}", there)._replace(cell=mark)
+    )
+    if view.truth is not None:
+        panels.append(Panel(np.array(REGION_COLOURS, np.uint8)[view.truth], "truth", "grey: occluder"))
+    walk = view.walk[cell]
+    panels.append(
+        blocks(walk, 1.0, (pixels, pixels), f"{P} x {P} affinity there", f"diagonal {_joined(np.diag(walk))}")
+    )
+    scores = _scores_line(view, cooperative, threshold)
+    alt = (
+        f"Masks of one picture. In cell {cell[0]}, {cell[1]} the competitive masks are "
+        f"{_joined(view.competitive[:, cell[0], cell[1]])}; the transition matrix between the parts there has "
+        f"{_joined(np.diag(walk))} on its diagonal. {scores}"
+    )
+    return draw_panels([panels], alt, height=height, text=scores)
+
+
+def _joined(values: Floats) -> str:
+    return ", ".join(f"{value:.2f}" for value in values)
+
+
+def _scores_line(view: MaskView, cooperative: Floats, threshold: float) -> str:
+    """What the cooperative mask of one picture scores, in words."""
+    told = f"Cooperative mask: {float((cooperative >= max(threshold, 1e-6)).mean()):.0%} of the cells"
+    told += f" reach {threshold:.2f}." if threshold else " are above zero."
+    if view.truth is None:
+        return told + " No index map: the answer isn't known."
+    mask = torch.from_numpy(np.asarray(cooperative))[None]
+    grid = (cooperative.shape[0], cooperative.shape[1])
+    lifts = [lift(mask, region_share(view.truth[None], regions, grid)) for regions in (PERSON, (OCCLUDER,))]
+    on = ["not shown" if np.isnan(value) else f"{value:.2f}" for value in lifts]
+    return f"{told} Lift on the visible person: {on[0]}; on the occluder: {on[1]}."
+
+
+def _listed(listing: Listing, gallery: Callable[[int], Picture]) -> list[Panel]:
+    """The head of a ranked list; right and wrong by colour, line and sign."""
+    signs = {True: "\N{CHECK MARK} right", False: "\N{BALLOT X} wrong"}
+    return [
+        Panel(gallery(position), f"{place}", signs[hit], FRAMES[hit])
+        for place, (position, hit) in enumerate(zip(listing.head, listing.right, strict=True), 1)
+    ]
+
+
+def draw_lab(before: Probe, after: Probe, gallery: Callable[[int], Picture], *, height: float = 1.9) -> Figure:
+    """A query as it is and below it with an occluder: masks, similarity, and the head of the ranked list.
+
+    Args:
+        before: the query as it is.
+        after: the same with something in front of it.
+        gallery: the picture at a position of the gallery.
+        height: of a picture, in inches.
+    """
+    top = max(1.0, float(before.cooperative.max()), float(after.cooperative.max()))
+    rows, told = [], []
+    for name, seen in (("before", before), ("after", after)):
+        facts = f"match {seen.listing.similarity:.2f}, rank {seen.listing.rank}"
+        mass = f"{seen.on_occluder:.0%} on it" if seen.hidden else "nothing added"
+        masked = blend(seen.picture, seen.cooperative, top)
+        rows.append(
+            [
+                Panel(seen.picture, name, facts),
+                Panel(masked, "cooperative", mass),
+                *_listed(seen.listing, gallery),
+            ]
+        )
+        told.append(
+            f"{name}: similarity to the nearest true match {seen.listing.similarity:.2f}, first true match at rank "
+            f"{seen.listing.rank}, {sum(seen.listing.right)} of the first {len(seen.listing.head)} right"
+        )
+    text = f"{after.hidden:.0%} of the picture hidden; {after.on_occluder:.0%} of the cooperative mask lies on it."
+    return draw_panels(
+        rows, f"A query before and after it is hidden. {'; '.join(told)}. {text}", height=height, text=text
+    )
+
+
+def draw_listing(
+    query: Picture, listing: Listing, gallery: Callable[[int], Picture], ranking: Ranking, names: Sequence[str]
+) -> Figure:
+    """A query, the head of its ranked list, and the figures of all queries, with some of the embeddings.
+
+    Args:
+        query: its picture.
+        listing: its ranked list.
+        gallery: the picture at a position of the gallery.
+        ranking: of all queries.
+        names: the embeddings that count.
+    """
+    figures = ", ".join(f"{name.replace('top', 'rank-')} {value:.1%}" for name, value in ranking.figures().items())
+    below = f"rank {listing.rank}, AP {listing.ap:.0%}"
+    text = "\n".join(textwrap.wrap(f"{' + '.join(names)}: {figures} over {ranking.num_valid} queries.", 110))
+    alt = (
+        f"A query and its first {len(listing.head)} gallery images by {', '.join(names)}: {sum(listing.right)} are "
+        f"right, the first true match stands at rank {listing.rank}, average precision {listing.ap:.0%}. "
+        f"All queries: {figures}."
+    )
+    return draw_panels([[Panel(query, "query", below), *_listed(listing, gallery)]], alt, height=1.9, text=text)
+
+
+def draw_prior(parts: int, mask_part: int, rows: int, columns: int = 6, learned: Floats | None = None) -> Figure:
+    """What each part's prior starts as, and, if given, what it became.
+
+    Args:
+        parts: P.
+        mask_part: chunks of rows that a part starts blind to; 0 for none.
+        rows: h of the grid.
+        columns: w of the grid.
+        learned: (P, h, w), a trained model's.
+
+    Raises:
+        BadInput: fewer rows than chunks.
+    """
+    chunks = parts + mask_part - 1
+    if chunks > rows:
+        raise BadInput(
+            f"{parts} parts with mask-part {mask_part} need {chunks} rows, but the grid has {rows}: take fewer parts."
+        )
+    start = striped_prior(parts, rows, columns, mask_part)[0].numpy()
+    blind = [int((part == 0).all(1).sum()) for part in start]
+    shape = (16 * rows, 16 * columns)
+    lines = [
+        [blocks(prior, 1.0, shape, f"part {i}", f"blind to {blind[i - 1]} rows") for i, prior in enumerate(start, 1)]
+    ]
+    alt = f"Priors of {parts} parts on {rows} x {columns} cells, mask-part {mask_part}: blind to {blind} rows each."
+    if learned is not None:
+        top = float(learned.max())
+        lines.append(
+            [
+                blocks(prior, top, shape, f"learned {i}", f"{prior.min():.2f} to {prior.max():.2f}")
+                for i, prior in enumerate(learned, 1)
+            ]
+        )
+        alt += f" Learned priors reach from {float(learned.min()):.2f} to {top:.2f}."
+    return draw_panels(lines, alt, height=2.0, text="bright: 1, the part sees the cell; dark: 0, it starts blind there")
+
+
+def draw_schedule(lr: float, epochs: tuple[int, int], ema_ratio: float, ema_extra: int) -> Figure:
+    """The learning rate of every epoch, and which epochs' weights are averaged.
+
+    Args:
+        lr: peak rate.
+        epochs: (e0, E): the warm-up's length, and where the cosine would reach zero.
+        ema_ratio: averaging starts at this share of E, and the rate is held from there; 1: no averaging.
+        ema_extra: epochs after E.
+
+    Raises:
+        BadInput: a warm-up as long as the whole.
+    """
+    warm_up, last = epochs
+    if not 0 < warm_up < last:
+        raise BadInput(f"A warm-up of {warm_up} epochs doesn't fit before epoch {last}: make it shorter.")
+    x = np.arange(1, last + ema_extra + 1)
+    rate = np.array([learning_rate(int(e), lr=lr, epochs=epochs, ema_ratio=ema_ratio) for e in x])
+    first = max(1, int(last * ema_ratio))
+    averaged = int((x >= first).sum()) if ema_ratio < 1 else 0
+    told = f"weights of {averaged} epochs averaged, from {first} on" if averaged else "no averaging: the last weights"
+    figure = new_figure(
+        7.5,
+        3.2,
+        f"Learning rate over {len(x)} epochs: up to {rate.max():.3g} in epoch {int(rate.argmax()) + 1}, "
+        f"{rate[-1]:.3g} in the last; {told}.",
+        layout="none",
+    )
+    axes = figure.add_axes((0.1, 0.16, 0.87, 0.73))
+    axes.step(x, rate, where="mid", color=COLOURS[0], lw=2)
+    axes.scatter(
+        x[:warm_up], rate[:warm_up], marker="^", color=COLOURS[1], label=f"warm-up, {warm_up} epochs", zorder=3
+    )
+    if averaged:
+        axes.axvspan(first - 0.5, x[-1] + 0.5, color=COLOURS[2], alpha=0.2, label=f"averaged, {averaged} epochs")
+    axes.set(xlabel="epoch", ylabel="learning rate", ylim=(0, None), xlim=(0.5, x[-1] + 0.5), title=told)
+    axes.legend(frameon=False)
+    sns.despine(ax=axes)
+    return figure

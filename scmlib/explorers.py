@@ -1,0 +1,204 @@
+"""The explorers of the course: each one call, which puts the controls in front of a function of `explorer_figures`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+
+import pandas as pd
+import torch
+from ipywidgets import Checkbox, Dropdown, FloatSlider, IntSlider, SelectionSlider
+from matplotlib.figure import Figure
+
+from scmlib.explorer_figures import draw_lab, draw_listing, draw_mask_view, draw_prior, draw_schedule
+from scmlib.mask_scores import read_truth
+from scmlib.occlusion import KINDS, LARGEST, occlude
+from scmlib.records import Record
+from scmlib.study import Study, open_study
+from scmlib.views import MaskView, Picture, Probe, Ranker, as_picture, embedding_names, probe, view_masks
+from scmlib.widgets import Explorer
+
+KEPT = 64  # pictures looked at that stay in memory
+ANY = -1  # a filter that lets everything through
+SHOWN = 8  # images of a ranked list
+
+
+def _opened(run: Study | str | Path) -> Study:
+    return run if isinstance(run, Study) else open_study(run)
+
+
+def _label(number: int, record: Record) -> str:
+    return f"{number}: identity {record.identity}, camera {record.camera}"
+
+
+def _any(description: str, values: list[int]) -> Dropdown:
+    return Dropdown(description=description, options=[("any", ANY), *((str(v), v) for v in sorted(set(values)))])
+
+
+def _matched(study: Study) -> list[int]:
+    """Queries that have a true match in the gallery."""
+    cameras = study.data.gallery_cameras()
+    return [i for i, q in enumerate(study.data.query) if cameras.get(q.identity, set()) - {q.camera}]
+
+
+def _gallery(study: Study) -> Callable[[int], Picture]:
+    """The gallery's pictures by position, those last seen kept."""
+    return lru_cache(16 * KEPT)(lambda position: as_picture(study.pictures([study.data.gallery[position]])[0]))
+
+
+def _query_control(study: Study) -> Dropdown:
+    options = [(_label(i, study.data.query[i]), i) for i in _matched(study)]
+    return Dropdown(description="query", options=options)
+
+
+def explore_masks(run: Study | str | Path) -> Explorer:
+    """The masks of any query: competitive, cooperative, prior, affinities of a cell, truth and scores.
+
+    Args:
+        run: a study, or a run folder on its own data.
+    """
+    study = _opened(run)
+    queries = study.data.query
+    kinds = _occluders(study)
+    _, P, h, w = study.model.scm.learnable_masks.shape
+
+    @lru_cache(KEPT)
+    def view(image: int) -> MaskView:
+        truth = read_truth([queries[image].path])[0] if study.has_truth else None
+        return view_masks(study.model, study.pictures([queries[image]])[0], truth)
+
+    def draw(image: int, part: int, row: int, column: int, opacity: float, threshold: float, height: float) -> Figure:
+        return draw_mask_view(
+            view(image), part=part, cell=(row, column), opacity=opacity, threshold=threshold, height=height
+        )
+
+    def options(identity: int, camera: int, occluder: str) -> list[tuple[str, int]]:
+        return [
+            (_label(i, record), i)
+            for i, record in enumerate(queries)
+            if identity in (ANY, record.identity)
+            and camera in (ANY, record.camera)
+            and occluder in ("any", kinds.get(record.path.name, ""))
+        ]
+
+    explorer = Explorer(
+        draw,
+        {
+            "image": Dropdown(description="image", options=options(ANY, ANY, "any")),
+            "part": IntSlider(1, 1, P, description="part"),
+            "row": IntSlider(h // 2, 0, h - 1, description="row of cell"),
+            "column": IntSlider(w // 2, 0, w - 1, description="column of cell"),
+            "opacity": FloatSlider(0.7, min=0, max=1, step=0.05, description="opacity"),
+            "threshold": FloatSlider(0, min=0, max=1, step=0.05, description="threshold"),
+            "height": FloatSlider(2.4, min=1.6, max=4, step=0.2, description="picture size"),
+        },
+    )
+    filters = {
+        "identity": _any("identity", [record.identity for record in queries]),
+        "camera": _any("camera", [record.camera for record in queries]),
+        "occluder": Dropdown(description="occluder", options=["any", *sorted(set(kinds.values()))]),
+    }
+    explorer.add_filters("image", filters, options)
+    return explorer
+
+
+def _occluders(study: Study) -> dict[str, str]:
+    """What hides each query of a drawn world, by file name; empty elsewhere."""
+    if not study.has_truth:
+        return {}
+    facts = pd.read_csv(study.data.root / "ground_truth" / "images.csv", keep_default_na=False)
+    facts = facts[facts["split"] == "query"]
+    return {Path(file).name: str(kind) for file, kind in zip(facts["file"], facts["occluder"], strict=True)}
+
+
+def occlusion_lab(run: Study | str | Path) -> Explorer:
+    """Put something in front of a query and watch its masks, its similarity to the true match and its ranked list.
+
+    Args:
+        run: a study, or a run folder on its own data.
+    """
+    study = _opened(run)
+    queries = study.data.query
+    ranker, gallery = Ranker(study, tuple(range(3 + study.settings.num_part))), _gallery(study)
+
+    def look(query: int, image: torch.Tensor, occluder: torch.Tensor) -> Probe:
+        return probe(ranker, queries[query], image, occluder, SHOWN - 2)
+
+    @lru_cache(KEPT)
+    def whole(query: int) -> tuple[torch.Tensor, Probe]:
+        image = study.pictures([queries[query]])[0]
+        return image, look(query, image, torch.zeros(image.shape[1:], dtype=torch.bool))
+
+    def draw(query: int, kind: str, ratio: float, across: float, down: float, seed: int) -> Figure:
+        image, before = whole(query)
+        strangers = [r for r in queries if r.identity != queries[query].identity]
+        people = [*study.pictures(strangers[seed : seed + 1])] if kind == "person" else []
+        hidden, occluder = occlude(image, kind=kind, ratio=ratio, position=(down, across), seed=seed, people=people)
+        after = look(query, hidden, occluder)
+        return draw_lab(before, after, gallery)
+
+    return Explorer(
+        draw,
+        {
+            "query": _query_control(study),
+            "kind": Dropdown(description="occluder", options=KINDS),
+            "ratio": FloatSlider(0.2, min=0, max=LARGEST, step=0.05, description="hidden share"),
+            "across": FloatSlider(0.5, min=0, max=1, step=0.05, description="across"),
+            "down": FloatSlider(0.7, min=0, max=1, step=0.05, description="down"),
+            "seed": IntSlider(0, 0, 9, description="another one"),
+        },
+    )
+
+
+def explore_ranking(run: Study | str | Path) -> Explorer:
+    """Any query's ranked list, and the figures of all queries, with the embeddings of your choice.
+
+    Args:
+        run: a study, or a run folder on its own data.
+    """
+    study = _opened(run)
+    names = embedding_names(study.settings.num_part)
+    keys = [name.replace(" ", "_") for name in names]
+    ranker, gallery = lru_cache(KEPT)(lambda chosen: Ranker(study, chosen)), _gallery(study)
+
+    def draw(query: int, **ticked: bool) -> Figure:
+        chosen = tuple(i for i, key in enumerate(keys) if ticked[key])
+        with_these = ranker(chosen)
+        listing = with_these.listing(study.data.query[query], with_these.query[query], SHOWN)
+        picture = as_picture(study.pictures([study.data.query[query]])[0])
+        return draw_listing(picture, listing, gallery, with_these.ranking, [names[i] for i in chosen])
+
+    boxes = {key: Checkbox(True, description=name) for key, name in zip(keys, names, strict=True)}
+    return Explorer(draw, {"query": _query_control(study), **boxes})
+
+
+def explore_prior() -> Explorer:
+    """What the parts' priors start as, for any number of parts, `mask-part` and grid."""
+    return Explorer(
+        draw_prior,
+        {
+            "parts": IntSlider(3, 1, 8, description="parts"),
+            "mask_part": IntSlider(1, 0, 4, description="mask-part"),
+            "rows": IntSlider(12, 2, 24, description="rows of the grid"),
+            "columns": IntSlider(6, 2, 24, description="columns"),
+        },
+    )
+
+
+def explore_schedule() -> Explorer:
+    """The learning rate of every epoch and which weights are averaged, for any schedule."""
+
+    def draw(lr: float, warm_up: int, epochs: int, ema_ratio: float, extra: int) -> Figure:
+        return draw_schedule(lr, (warm_up, epochs), ema_ratio, extra)
+
+    return Explorer(
+        draw,
+        {
+            "lr": SelectionSlider(description="peak rate", options=[0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5], value=0.3),
+            "warm_up": IntSlider(3, 1, 30, description="warm-up"),
+            "epochs": IntSlider(20, 2, 120, description="epochs"),
+            "ema_ratio": FloatSlider(0.7, min=0.1, max=1, step=0.05, description="averaged from"),
+            "extra": IntSlider(4, 0, 40, description="extra epochs"),
+        },
+    )

@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test unit lint lab clean
+.PHONY: demo test unit lint lab notebooks clean
 
 demo: .venv/ready  ## the main job: draw a world, train, evaluate, report (about 3.5 minutes on 2 cores)
 	$(BIN)/scm demo
@@ -20,6 +20,9 @@ lint: .venv/ready
 
 lab: .venv/ready  ## JupyterLab on the notebooks
 	$(BIN)/jupyter lab notebooks
+
+notebooks: .venv/ready  ## run all notebooks and keep what they show
+	$(BIN)/python notebooks/execute.py
 
 .venv/ready: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version.split()[0] + ": make PYTHON=/path/to/python3.11")'

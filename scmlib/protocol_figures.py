@@ -38,7 +38,7 @@ def draw_strip(table: pd.DataFrame) -> Figure:
     axes = figure.subplots()
     for x, (rank, row) in enumerate(zip(ranks, table.itertuples(), strict=True)):
         colour, hatch, sign = ROLES[str(row.role)]
-        low = -0.45 * (row.role == "junk")
+        low = -0.45 if row.role == "junk" else 0.0
         axes.add_patch(Rectangle((x + 0.06, low), 0.88, 1, fill=False, ec=colour, lw=3, hatch=hatch, alpha=0.6))
         told = f"image {row.image}\nidentity {row.identity}\ncamera {row.camera}\n{row.similarity:.2f}\n{sign}"
         box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1.5}

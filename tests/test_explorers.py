@@ -97,7 +97,11 @@ def test_no_embedding_chosen_is_a_sentence(study: Study) -> None:
 def test_an_exception_in_a_callback_is_told() -> None:
     explorer = explore_prior()
     picture = explorer.picture.value
-    explorer.draw = lambda **_: 1 // 0
+
+    def broken(**_: Any) -> Any:
+        return 1 // 0
+
+    explorer.draw = broken
     explorer.controls["parts"].value = 2
     assert "ZeroDivisionError" in explorer.message.value
     assert explorer.picture.value == picture

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO, NamedTuple
 
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from scmlib.errors import BadInput
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from data_prep import cuhk03, msmt17, occluded_duke, stanford_cars
 from data_prep.archives import Files, folders_in, holders, lacking, link_folder, lookup, put, unpack

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from data_prep.box import draw_box
 from data_prep.drawing import Array, Layer, paste, slide

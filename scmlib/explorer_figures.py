@@ -31,9 +31,9 @@ def draw_mask_view(
     cell: tuple[int, int] = (0, 0),
     opacity: float = 0.7,
     threshold: float = 0.0,
-    height: float = 2.4,
+    height: float = 2.0,
 ) -> Figure:
-    """The masks of one picture, what they come from at one cell, and what they score.
+    """The masks of one picture; below them the truth, what the masks come from at one cell, and what they score.
 
     Args:
         view: see `view_masks`.
@@ -49,31 +49,26 @@ def draw_mask_view(
     cooperative, (pixels, width) = view.competitive.sum(0), view.picture.shape[:2]
     top = max(1.0, float(cooperative.max()))
     mark = (cell[1] / w, cell[0] / h, 1 / w, 1 / h)
-    panels = [Panel(view.picture, "picture", f"cell {cell[0]}, {cell[1]}", cell=mark)]
+    masks = [Panel(view.picture, "picture", f"cell {cell[0]}, {cell[1]}", cell=mark)]
     for i, mask in enumerate(view.competitive, 1):
         frame = FRAMES[False] if i == part else ""
         shown = blend(view.picture, mask, top, opacity, threshold)
-        panels.append(Panel(shown, f"competitive {i}", f"{mask[cell]:.2f} there", frame, mark))
+        masks.append(Panel(shown, f"competitive {i}", f"{mask[cell]:.2f} there", frame, mark))
     shown = blend(view.picture, cooperative, top, opacity, threshold)
-    panels.append(Panel(shown, "cooperative", f"{cooperative[cell]:.2f} there", cell=mark))
-    prior = view.prior[part - 1]
-    there = f"{prior[cell]:.2f} there"
-    panels.append(
-        blocks(prior, float(view.prior.max()), (pixels, width), f"prior of {part}", there)._replace(cell=mark)
-    )
+    masks.append(Panel(shown, "cooperative", f"{cooperative[cell]:.2f} there", cell=mark))
+    prior, walk = view.prior[part - 1], view.walk[cell]
+    shaded = blocks(prior, float(view.prior.max()), (pixels, width), f"prior of {part}", f"{prior[cell]:.2f} there")
+    square = blocks(walk, 1.0, (pixels, pixels), f"{P} x {P} affinity there", "a row: what enters a part")
+    sources = [shaded._replace(cell=mark), square._replace(numbers=walk)]
     if view.truth is not None:
-        panels.append(Panel(np.array(REGION_COLOURS, np.uint8)[view.truth], "truth", "grey: occluder"))
-    walk = view.walk[cell]
-    panels.append(
-        blocks(walk, 1.0, (pixels, pixels), f"{P} x {P} affinity there", f"diagonal {_joined(np.diag(walk))}")
-    )
+        sources.insert(0, Panel(np.array(REGION_COLOURS, np.uint8)[view.truth], "truth", "grey: occluder"))
     scores = _scores_line(view, cooperative, threshold)
     alt = (
         f"Masks of one picture. In cell {cell[0]}, {cell[1]} the competitive masks are "
         f"{_joined(view.competitive[:, cell[0], cell[1]])}; the transition matrix between the parts there has "
         f"{_joined(np.diag(walk))} on its diagonal. {scores}"
     )
-    return draw_panels([panels], alt, height=height, text=scores)
+    return draw_panels([masks, sources], alt, height=height, text=scores)
 
 
 def _joined(values: Floats) -> str:

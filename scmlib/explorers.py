@@ -1,26 +1,28 @@
-"""The explorers of the course: each one call, which puts the controls in front of a function of `explorer_figures`."""
+"""The explorers of the course: each one call, which puts the controls in front of a function of `explorer_figures`.
+
+No control is a `Dropdown`: JupyterLab takes the arrow keys and letters that a closed one should get for its own
+shortcuts, so that whoever has no mouse moves, copies or cuts cells instead (ipywidgets, issue 3912).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from pathlib import Path
 
 import pandas as pd
 import torch
-from ipywidgets import Checkbox, Dropdown, FloatSlider, IntSlider, SelectionSlider
+from ipywidgets import Checkbox, Combobox, FloatSlider, IntSlider, SelectionSlider, ToggleButtons
 from matplotlib.figure import Figure
 
 from scmlib.explorer_figures import draw_lab, draw_listing, draw_mask_view, draw_prior, draw_schedule
 from scmlib.mask_scores import read_truth
 from scmlib.occlusion import KINDS, LARGEST, occlude
-from scmlib.records import Record
 from scmlib.study import Study, open_study
 from scmlib.views import MaskView, Picture, Probe, Ranker, as_picture, embedding_names, probe, view_masks
 from scmlib.widgets import Explorer
 
 KEPT = 64  # pictures looked at that stay in memory
-ANY = -1  # a filter that lets everything through
 SHOWN = 8  # images of a ranked list
 
 
@@ -28,12 +30,19 @@ def _opened(run: Study | str | Path) -> Study:
     return run if isinstance(run, Study) else open_study(run)
 
 
-def _label(number: int, record: Record) -> str:
-    return f"{number}: identity {record.identity}, camera {record.camera}"
+def _labelled(study: Study, positions: Iterable[int]) -> list[tuple[str, int]]:
+    """Queries as the options of a control."""
+    camera = ", cam {}" if study.data.layout.camera_rule else ""  # short, for a slider's value has little room
+    return [
+        (f"{i}: {query.identity}{camera.format(query.camera)}", i)
+        for i, query in ((i, study.data.query[i]) for i in positions)
+    ]
 
 
-def _any(description: str, values: list[int]) -> Dropdown:
-    return Dropdown(description=description, options=[("any", ANY), *((str(v), v) for v in sorted(set(values)))])
+def _filter(description: str, values: Iterable[str]) -> Combobox:
+    """A field that suggests values; empty, it lets everything through."""
+    options = sorted(set(values), key=lambda value: (len(value), value))  # 2 before 10
+    return Combobox(description=description, options=options, placeholder="any", continuous_update=False)
 
 
 def _matched(study: Study) -> list[int]:
@@ -47,9 +56,8 @@ def _gallery(study: Study) -> Callable[[int], Picture]:
     return lru_cache(16 * KEPT)(lambda position: as_picture(study.pictures([study.data.gallery[position]])[0]))
 
 
-def _query_control(study: Study) -> Dropdown:
-    options = [(_label(i, study.data.query[i]), i) for i in _matched(study)]
-    return Dropdown(description="query", options=options)
+def _query_control(study: Study) -> SelectionSlider:
+    return SelectionSlider(description="query", options=_labelled(study, _matched(study)))
 
 
 def explore_masks(run: Study | str | Path) -> Explorer:
@@ -73,33 +81,31 @@ def explore_masks(run: Study | str | Path) -> Explorer:
             view(image), part=part, cell=(row, column), opacity=opacity, threshold=threshold, height=height
         )
 
-    def options(identity: int, camera: int, occluder: str) -> list[tuple[str, int]]:
-        return [
-            (_label(i, record), i)
-            for i, record in enumerate(queries)
-            if identity in (ANY, record.identity)
-            and camera in (ANY, record.camera)
-            and occluder in ("any", kinds.get(record.path.name, ""))
-        ]
+    facts = {  # of each query, by the name of the filter
+        "identity": [str(record.identity) for record in queries],
+        **({"camera": [str(record.camera) for record in queries]} if study.data.layout.camera_rule else {}),
+        **({"occluder": [kinds[record.path.name] for record in queries]} if kinds else {}),
+    }
+
+    def options(**wanted: str) -> list[tuple[str, int]]:
+        """Queries that fit; an empty wish fits all."""
+        wishes = {name: wish.strip() for name, wish in wanted.items() if wish.strip()}
+        fit = (i for i in range(len(queries)) if all(facts[name][i] == wish for name, wish in wishes.items()))
+        return _labelled(study, fit)
 
     explorer = Explorer(
         draw,
         {
-            "image": Dropdown(description="image", options=options(ANY, ANY, "any")),
+            "image": SelectionSlider(description="image", options=options()),
             "part": IntSlider(1, 1, P, description="part"),
-            "row": IntSlider(h // 2, 0, h - 1, description="row of cell"),
-            "column": IntSlider(w // 2, 0, w - 1, description="column of cell"),
+            "row": IntSlider(h // 2, 0, h - 1, description="row"),
+            "column": IntSlider(w // 2, 0, w - 1, description="column"),
             "opacity": FloatSlider(0.7, min=0, max=1, step=0.05, description="opacity"),
             "threshold": FloatSlider(0, min=0, max=1, step=0.05, description="threshold"),
-            "height": FloatSlider(2.4, min=1.6, max=4, step=0.2, description="picture size"),
+            "height": FloatSlider(2.0, min=1.2, max=4, step=0.2, description="picture size"),
         },
     )
-    filters = {
-        "identity": _any("identity", [record.identity for record in queries]),
-        "camera": _any("camera", [record.camera for record in queries]),
-        "occluder": Dropdown(description="occluder", options=["any", *sorted(set(kinds.values()))]),
-    }
-    explorer.add_filters("image", filters, options)
+    explorer.add_filters("image", {name: _filter(name, values) for name, values in facts.items()}, options)
     return explorer
 
 
@@ -142,7 +148,7 @@ def occlusion_lab(run: Study | str | Path) -> Explorer:
         draw,
         {
             "query": _query_control(study),
-            "kind": Dropdown(description="occluder", options=KINDS),
+            "kind": ToggleButtons(description="occluder", options=KINDS),
             "ratio": FloatSlider(0.2, min=0, max=LARGEST, step=0.05, description="hidden share"),
             "across": FloatSlider(0.5, min=0, max=1, step=0.05, description="across"),
             "down": FloatSlider(0.7, min=0, max=1, step=0.05, description="down"),
@@ -180,7 +186,7 @@ def explore_prior() -> Explorer:
         {
             "parts": IntSlider(3, 1, 8, description="parts"),
             "mask_part": IntSlider(1, 0, 4, description="mask-part"),
-            "rows": IntSlider(12, 2, 24, description="rows of the grid"),
+            "rows": IntSlider(12, 2, 24, description="rows"),
             "columns": IntSlider(6, 2, 24, description="columns"),
         },
     )

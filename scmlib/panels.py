@@ -81,7 +81,9 @@ def _write(pen: ImageDraw.ImageDraw, panel: Panel, box: tuple[int, int, int, int
         rows, columns = panel.numbers.shape
         for (row, column), value in np.ndenumerate(panel.numbers):
             at = (left + (column + 0.5) * (right - left) / columns, top + (row + 0.5) * (bottom - top) / rows)
-            pen.text(at, f"{value:.2f}", "white", _font(), anchor="mm", stroke_width=2, stroke_fill="black")
+            height, width = panel.picture.shape[:2]
+            under = panel.picture[int((row + 0.5) * height / rows), int((column + 0.5) * width / columns)]
+            pen.text(at, f"{value:.2f}", "black" if under.mean() > 110 else "white", _font(), anchor="mm")
     if panel.cell:
         x, y, w, h = panel.cell
         corners = [left + x * (right - left), top + y * (bottom - top)]

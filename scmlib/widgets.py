@@ -7,13 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ipywidgets import HTML, Box, Layout, VBox
+from ipywidgets import HTML, Box, Layout, SelectionSlider, ToggleButtons, VBox
 from ipywidgets.widgets.widget_description import DescriptionWidget
 from matplotlib.figure import Figure
 
 from scmlib.errors import BadInput
 from scmlib.figures import html
 
+MANY = 20  # options, from which on a slider has a long bar
 ERROR = "scmlib-error"  # class of a sentence that says what went wrong; tests look for it
 
 
@@ -28,6 +29,19 @@ class Filmstrip:
 
     def __repr__(self) -> str:
         return "\n".join(f"{title}: {figure.get_label()}" for title, figure in self.frames)
+
+
+def _fit(control: DescriptionWidget) -> None:
+    """Give a control the room that it needs for its label and its value."""
+    control.style.description_width, control.layout.width = "7.5em", "22em"
+    if isinstance(control, SelectionSlider) and len(control.options) > MANY:
+        control.layout.width = "60em"
+    if isinstance(control, ToggleButtons):
+        control.style.button_width, control.layout.width = "6em", "30em"
+
+
+def _said(value: object) -> str:
+    return {True: "on", False: "off"}[value] if isinstance(value, bool) else str(value)
 
 
 class Explorer(VBox):  # type: ignore[misc]  # ipywidgets has no types
@@ -47,8 +61,7 @@ class Explorer(VBox):  # type: ignore[misc]  # ipywidgets has no types
         self.bar = Box(list(self.controls.values()), layout=Layout(flex_flow="row wrap"))
         super().__init__([self.bar, self.message, self.picture])
         for control in self.controls.values():
-            control.style.description_width = "6.5em"
-            control.layout.width = "21em"
+            _fit(control)
             control.observe(self.show, "value")
         self.show()
 
@@ -92,11 +105,11 @@ class Explorer(VBox):  # type: ignore[misc]  # ipywidgets has no types
         def narrow(_: object = None) -> None:
             left = options(**{key: widget.value for key, widget in filters.items()})
             if not left:
-                raise BadInput(f"No {name} fits these filters: set one of them back to 'any'.")
+                raise BadInput(f"No {name} fits these filters: empty one of them.")
             control.options = left
 
         for widget in filters.values():
-            widget.style.description_width, widget.layout.width = "6.5em", "21em"
+            _fit(widget)
             widget.observe(lambda change: self.guard(narrow), "value")
         self.bar.children = (*filters.values(), *self.bar.children)
 
@@ -116,6 +129,6 @@ class Explorer(VBox):  # type: ignore[misc]  # ipywidgets has no types
         frames = []
         for step in zip(*values.values(), strict=True):
             named = dict(zip(values, step, strict=True))
-            title = ", ".join(f"{self.controls[name].description} {value}" for name, value in named.items())
+            title = ", ".join(f"{self.controls[name].description} {_said(value)}" for name, value in named.items())
             frames.append((title, self.draw(**{**self.values, **named})))
         return Filmstrip(frames)

@@ -6,13 +6,14 @@ import gc
 import re
 import tracemalloc
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from ipywidgets import Checkbox, Dropdown, SelectionSlider
+from ipywidgets import Checkbox, SelectionSlider, ToggleButtons
 
 from scmlib import explore_masks, explore_prior, explore_ranking, explore_schedule, occlusion_lab
 from scmlib.datasets import open_dataset
@@ -25,6 +26,7 @@ from scmlib.occlusion import occlude
 from scmlib.study import Study, open_study
 from scmlib.views import Ranker, probe, view_masks
 from scmlib.widgets import ERROR, Explorer
+from tests.trees import write_tree
 
 OPENERS: dict[str, Callable[[Study], Explorer]] = {
     "masks": explore_masks,
@@ -44,7 +46,7 @@ def values_of(control: Any) -> list[Any]:
     """Values from one end of a control's range to the other."""
     if isinstance(control, Checkbox):
         return [False, True]
-    if isinstance(control, (Dropdown, SelectionSlider)):
+    if isinstance(control, (SelectionSlider, ToggleButtons)):
         values = [option[1] if isinstance(option, tuple) else option for option in control.options]
         return [*values[:4], values[-1]]
     steps = np.linspace(control.min, control.max, 5)
@@ -73,16 +75,26 @@ def test_filters_narrow_the_images(study: Study) -> None:
     explorer = explore_masks(study)
     filters = {widget.description: widget for widget in explorer.bar.children[:3]}
     record = study.data.query[3]
-    filters["identity"].value = record.identity
+    filters["identity"].value = str(record.identity)
     left = [value for _, value in explorer.controls["image"].options]
     assert left == [i for i, r in enumerate(study.data.query) if r.identity == record.identity]
-    cameras = {study.data.query[i].camera for i in left}
-    other = next(value for _, value in filters["camera"].options if value not in {-1, *cameras})
-    filters["camera"].value = other
+    cameras = {str(study.data.query[i].camera) for i in left}
+    filters["camera"].value = next(value for value in filters["camera"].options if value not in cameras)
     assert "No image fits" in explorer.message.value
-    filters["camera"].value = -1
+    filters["camera"].value = ""
     assert explorer.message.value == ""
+    filters["identity"].value = "nobody"
+    assert "No image fits" in explorer.message.value
+    filters["identity"].value = ""
+    assert len(explorer.controls["image"].options) == len(study.data.query)
     assert len(filters["occluder"].options) > 2
+
+
+def test_data_without_cameras_or_answers_have_no_such_filters(study: Study, tmp_path: Path) -> None:
+    write_tree("p_dukemtmc", tmp_path)
+    explorer = explore_masks(replace(study, data=open_dataset("p_dukemtmc", tmp_path)))
+    assert [widget.description for widget in explorer.bar.children[:2]] == ["identity", "image"]
+    assert "cam" not in explorer.controls["image"].options[0][0]
 
 
 def test_no_embedding_chosen_is_a_sentence(study: Study) -> None:
@@ -115,6 +127,7 @@ def test_a_filmstrip_draws_the_same_function(study: Study) -> None:
     alt = alt_text(film.frames[1][1])
     assert f'alt="{alt}"' in explorer.picture.value
     assert film._repr_html_().count("<img") == 2
+    assert explore_ranking(study).filmstrip(global_mean=[False]).frames[0][0] == "global mean off"
     with pytest.raises(BadInput, match="No control is called 'colour'"):
         explorer.filmstrip(colour=[1])
     with pytest.raises(BadInput, match="one length"):

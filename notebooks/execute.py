@@ -36,13 +36,18 @@ def execute(notebook: NotebookNode, folder: Path = FOLDER) -> NotebookNode:
     return client.execute()
 
 
+def is_kept(output: NotebookNode) -> bool:
+    """Whether an output says something on a page: no widget, and no progress bar, which tqdm begins with a return."""
+    return WIDGET not in output.get("data", {}) and not output.get("text", "").startswith("\r")
+
+
 def strip(notebook: NotebookNode) -> NotebookNode:
     """Take out what differs from run to run or shows nothing without a kernel; sign the code that was run."""
     for number, cell in enumerate(notebook.cells):
         cell.id = f"cell-{number}"
         cell.metadata = NotebookNode({"tags": cell.metadata["tags"]} if cell.metadata.get("tags") else {})
         if cell.cell_type == "code":
-            cell.outputs = [output for output in cell.outputs if WIDGET not in output.get("data", {})]
+            cell.outputs = [output for output in cell.outputs if is_kept(output)]
     notebook.metadata = NotebookNode(
         kernelspec={"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
         language_info={"name": "python"},

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 import numpy as np
 import torch
-from IPython.display import Markdown, display
+from IPython.display import display
 from matplotlib.figure import Figure
 
 from data_prep.synthetic import PRESETS, write_world
@@ -97,8 +99,19 @@ def shortened(settings: Settings, data: ReidDataset, quick: bool) -> Settings:
 
 
 def say(text: str) -> None:
-    """Show a sentence with numbers in it as prose: computed, not typed."""
-    display(Markdown(text))  # type: ignore[no-untyped-call]
+    """Show Markdown, such as a sentence with numbers in it, as prose: computed, not typed."""
+    display({"text/markdown": text, "text/plain": text}, raw=True)  # type: ignore[no-untyped-call]
+
+
+def show_source(*objects: Callable[..., Any], last: int | None = None) -> None:
+    """Show how functions or methods of the library are written: the lines that are the lesson.
+
+    Args:
+        objects: one below the other.
+        last: how many lines of each, counted from its end; all if None.
+    """
+    texts = [dedent(inspect.getsource(one)).splitlines()[-last if last else None :] for one in objects]
+    say("```python\n" + "\n\n\n".join(dedent("\n".join(lines)) for lines in texts) + "\n```")
 
 
 def compare(guesses: Mapping[str, float | None], outcomes: Mapping[str, float], unit: str = "") -> Figure:

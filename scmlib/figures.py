@@ -70,7 +70,9 @@ def alt_text(figure: Figure) -> str:
 
 
 def html(figure: Figure, *, effort: int = 4) -> str:
-    """The figure as an <img> element that needs no other file; as WebP, a tenth of a PNG where pictures are in it.
+    """The figure as an <img> element that needs no other file and is never wider than its page.
+
+    It is a WebP, a tenth of a PNG where pictures are in it.
 
     Args:
         figure: any.
@@ -79,7 +81,8 @@ def html(figure: Figure, *, effort: int = 4) -> str:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="webp", dpi=DPI, pil_kwargs={"quality": 88, "method": effort})
     alt = alt_text(figure).replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")
-    return f'<img src="data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}" alt="{alt}">'
+    data = base64.b64encode(buffer.getvalue()).decode()
+    return f'<img src="data:image/webp;base64,{data}" alt="{alt}" style="max-width: 100%">'
 
 
 def bare(grid: Iterable[Axes]) -> None:
@@ -93,7 +96,7 @@ def draw_training(log: pd.DataFrame) -> Figure:
     """Loss terms and learning rate against epochs, from a run's log."""
     first, last = log.iloc[0], log.iloc[-1]
     figure = new_figure(
-        10,
+        11,
         3.4,
         f"Training: the loss falls from {first['loss']:.2f} in epoch {first['epoch']:.0f} to {last['loss']:.2f} in "
         f"epoch {last['epoch']:.0f}; the learning rate peaks at {log['learning_rate'].max():.3g}.",
@@ -231,11 +234,11 @@ def draw_guesses(guesses: Mapping[str, float | None], outcomes: Mapping[str, flo
     return figure
 
 
-def draw_sheet(pictures: Pictures, columns: int) -> Figure:
-    """A contact sheet, row by row."""
+def draw_sheet(pictures: Pictures, columns: int, alt: str = "") -> Figure:
+    """A contact sheet, row by row; `alt` says in words what the pictures show."""
     rows = -(-len(pictures) // columns)
     height = 1.05 * rows * pictures.shape[1] / pictures.shape[2]
-    figure = new_figure(1.05 * columns, height, f"{len(pictures)} images, {columns} in a row.")
+    figure = new_figure(1.05 * columns, height, f"{alt} {len(pictures)} images, {columns} in a row.".strip())
     grid = figure.subplots(rows, columns, squeeze=False)
     for axes, picture in zip(grid.flat, pictures, strict=False):
         axes.imshow(picture)
@@ -248,6 +251,7 @@ def draw_masks(
     competitive: NDArray[np.float32],
     truth: NDArray[np.uint8] | None = None,
     titles: Sequence[str] = (),
+    names: tuple[str, str] = ("competitive", "cooperative"),
 ) -> Figure:
     """A row an image: the picture, each competitive mask and the cooperative mask over it, and the truth if known.
 
@@ -256,16 +260,18 @@ def draw_masks(
         competitive: (N, P, h, w) in [0, 1]; drawn cell by cell, on one scale with their sum.
         truth: (N, H, W) index maps, see `REGIONS`.
         titles: a line for each image.
+        names: what one mask is called, and the sum of all.
     """
     N, P = competitive.shape[:2]
     cooperative = competitive.sum(1)
     top = max(1.0, float(cooperative.max()))
-    heads = ["picture", *(f"competitive {i + 1}" for i in range(P)), "cooperative", *(["truth"] * (truth is not None))]
+    one, together = names
+    heads = ["picture", *(f"{one} {i + 1}" for i in range(P)), together, *(["truth"] * (truth is not None))]
     share = ", ".join(f"{x:.0%}" for x in competitive.mean((0, 2, 3)) / max(1e-9, cooperative.mean()))
     figure = new_figure(
         1.05 * len(heads) + 1.3,
         1.05 * N * pictures.shape[1] / pictures.shape[2] + 1.2,
-        f"Masks of {N} images: competitive masks 1 to {P} hold {share} of the cooperative mask's mass, which reaches "
+        f"Masks of {N} images: {one} 1 to {P} hold {share} of the mass of {together}, which reaches "
         f"{float(cooperative.max()):.2f} in its strongest cell.",
     )
     grid = figure.subplots(N, len(heads), squeeze=False)

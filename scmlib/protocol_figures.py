@@ -1,4 +1,4 @@
-"""Figures of the evaluation's lesson: one ranked list by hand, pictures in rows, means with bands, masks and maps."""
+"""Figures of the evaluation's lesson: one ranked list by hand, means with bands, masks on occluders, maps compared."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from scmlib.figures import COLOURS, RIGHT, WRONG, Pictures, bare, new_figure
+from scmlib.figures import COLOURS, RIGHT, WRONG, bare, new_figure
 
 # How each kind of gallery image is drawn: fill, hatching, sign; no meaning hangs on colour alone.
 ROLES = {
@@ -81,28 +81,6 @@ def draw_precision(right: Sequence[bool]) -> Figure:
         axes.set_xticks(np.arange(n + 1) / n, [f"{k}/{n}" for k in range(n + 1)])
         sns.despine(ax=axes)
     panels[0].set_ylabel("precision: share that is right")
-    return figure
-
-
-def draw_rows(rows: Sequence[Pictures], names: Sequence[str], heads: Sequence[str], alt: str) -> Figure:
-    """Pictures in rows of equal length.
-
-    Args:
-        rows: each (N, H, W, 3) uint8.
-        names: of the rows.
-        heads: of the N columns.
-        alt: what they show, in words.
-    """
-    height, width = rows[0].shape[1:3]
-    figure = new_figure(0.95 * len(heads) + 0.6, 0.95 * len(rows) * height / width + 0.4, alt)
-    grid = figure.subplots(len(rows), len(heads), squeeze=False)
-    for line, pictures, name in zip(grid, rows, names, strict=True):
-        for axes, picture in zip(line, pictures, strict=True):
-            axes.imshow(picture)
-        line[0].set_ylabel(name)
-    for axes, head in zip(grid[0], heads, strict=True):
-        axes.set_title(head, fontsize="medium")
-    bare(grid.flat)
     return figure
 
 

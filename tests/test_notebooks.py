@@ -10,10 +10,10 @@ import nbformat
 import numpy as np
 import pytest
 from nbformat import NotebookNode
-from PIL import Image
 
 from notebooks.execute import FOLDER, code_digest, execute
 from scmlib.widgets import ERROR
+from tests.trees import write_tree
 
 NOTEBOOKS = sorted(FOLDER.glob("[0-9]*.ipynb"))
 PARAMETERS = [
@@ -165,36 +165,24 @@ def test_runs_from_nothing(path: Path, tmp_path_factory: pytest.TempPathFactory)
         assert "✓" in printed(done.cells[i]), (done.cells[i].source, printed(done.cells[i]))
 
 
-def market_tree(root: Path) -> Path:
-    """A tiny data set in Market-1501's layout, of noise: no known answers, another folder."""
-    rng = np.random.default_rng(0)
-    for split, people in (
-        ("bounding_box_train", range(1, 9)),
-        ("query", range(9, 17)),
-        ("bounding_box_test", range(9, 17)),
-    ):
-        folder = root / "Market-1501-v15.09.15" / split
-        folder.mkdir(parents=True)
-        for person in people:
-            for camera in (1, 2, 3):
-                pixels = rng.integers(0, 255, (16, 8, 3), dtype=np.uint8)
-                Image.fromarray(pixels).resize((64, 128)).save(folder / f"{person:04d}_c{camera}s1_{person:06d}_00.jpg")
-    return root
+# A data set of each protocol that differs: with cameras, without, drawn galleries, all against all, views.
+LAYOUTS = {
+    "01": ("market1501", "university1652", "cub200"),
+    "02": ("occluded_duke", "university1652"),
+    "03": ("market1501", "vehicleid"),
+    "04": ("msmt17", "cub200"),
+}
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_runs_on_a_real_layout(path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
-    base = tmp_path_factory.getbasetemp()
-    root = base / "market"
-    if not root.exists():
-        market_tree(root)
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [(path, name) for path in NOTEBOOKS for name in LAYOUTS[path.name[:2]]],
+    ids=lambda value: value if isinstance(value, str) else value.stem,
+)
+def test_runs_on_other_data(path: Path, name: str, tmp_path: Path) -> None:
+    write_tree(name, tmp_path)
     notebook = with_parameters(
-        read(path),
-        DATASET="market1501",
-        DATASET_ROOT=str(root),
-        NET="regnet_y_tiny",
-        RUNS=str(base / "market_runs"),
-        QUICK=True,
+        read(path), DATASET=name, DATASET_ROOT=str(tmp_path), NET="regnet_y_tiny", RUNS=str(tmp_path), QUICK=True
     )
     assert not widget_errors(execute(notebook))

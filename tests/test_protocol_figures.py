@@ -12,7 +12,6 @@ from PIL import Image
 from scmlib import figures, protocol_figures
 from scmlib.ranking import rank
 
-rng = np.random.default_rng(0)
 STRIP = pd.DataFrame(
     {
         "image": ["b", "a", "c"],
@@ -27,12 +26,10 @@ MASS = pd.DataFrame({"mask": ["own", "own", "mean", "mean"], "hidden": [0.1, 0.3
 MAPS = pd.DataFrame(
     {"image": ["x", "y"] * 2, "map": ["noise"] * 2 + ["person"] * 2, "spearman": [0.0, 0.1, 0.6, np.nan]}
 )
-PICTURES = rng.integers(0, 256, (3, 32, 16, 3), dtype=np.uint8)
 
 DRAWN: dict[str, tuple[Callable[[], Figure], str]] = {
     "strip": (lambda: protocol_figures.draw_strip(STRIP), "image c, similarity 0.70, match at rank 2"),
     "precision": (lambda: protocol_figures.draw_precision([False, True, True]), "ranks 2, 3"),
-    "rows": (lambda: protocol_figures.draw_rows([PICTURES] * 2, ["a", "b"], list("xyz"), "Six."), "Six."),
     "bands": (lambda: protocol_figures.draw_bands(BANDS, "mAP"), "colour: 20.0% (10.0% to 40.0%)"),
     "mass": (lambda: protocol_figures.draw_mass(MASS), "hides 30% of the picture: own 20%; mean 40%"),
     "agreement": (

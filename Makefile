@@ -4,7 +4,7 @@ BIN := .venv/bin
 
 .PHONY: demo test unit lint lab notebooks clean
 
-demo: .venv/ready  ## the main job: draw a world, train, evaluate, report (about 3.5 minutes on 2 cores)
+demo: .venv/ready  ## the main job: draw a world, train, evaluate, report (two to four minutes on 2 cores)
 	$(BIN)/scm demo
 
 test: lint  ## lint, types and all tests

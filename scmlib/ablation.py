@@ -2,6 +2,8 @@
 
 Every variant has the same data, epochs, augmentation and optimiser, and a learning rate tuned over the same grid on a
 world that is used for nothing else. The figures come from other worlds, one training each.
+
+Lesson: notebooks/04_occlusion_evaluation.ipynb.
 """
 
 from __future__ import annotations

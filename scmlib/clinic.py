@@ -1,6 +1,8 @@
 """A clinic of broken evaluations: each commits one classic fault, so that one learns to know it by its figures.
 
 The real evaluation has no such switch; everything here goes through its parts on purpose in a wrong way.
+
+Lesson: notebooks/04_occlusion_evaluation.ipynb.
 """
 
 from __future__ import annotations

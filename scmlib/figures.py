@@ -29,7 +29,7 @@ Pictures = NDArray[np.uint8]  # (N, H, W, 3)
 
 COLOURS = sns.color_palette("colorblind")
 RIGHT, WRONG = COLOURS[0], COLOURS[1]  # blue and orange: apart for every common colour blindness
-MASKS = "cividis"  # perceptually uniform, made for colour-blind readers
+MASKS = "viridis"  # perceptually uniform, the same order for colour-blind readers, and its middle stands out from grey
 DPI = 110
 REGION_MAP = ListedColormap(np.array(REGION_COLOURS) / 255)
 

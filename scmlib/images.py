@@ -1,4 +1,7 @@
-"""From records to batches: reading, augmentation, identity-balanced sampling, random erasing."""
+"""From records to batches: reading, augmentation, identity-balanced sampling, random erasing.
+
+Lesson: notebooks/01_data_preparation.ipynb.
+"""
 
 from __future__ import annotations
 

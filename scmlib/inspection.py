@@ -1,4 +1,7 @@
-"""What is off about a data set, told before an hour of training: counts, files, splits, matches, duplicates."""
+"""What is off about a data set, told before an hour of training: counts, files, splits, matches, duplicates.
+
+Lesson: notebooks/01_data_preparation.ipynb.
+"""
 
 from __future__ import annotations
 

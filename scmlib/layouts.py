@@ -1,4 +1,7 @@
-"""The twelve data sets and the synthetic world as data: folders, splits, published counts, protocol, framing."""
+"""The twelve data sets and the synthetic world as data: folders, splits, published counts, protocol, framing.
+
+Lesson: notebooks/01_data_preparation.ipynb.
+"""
 
 from __future__ import annotations
 

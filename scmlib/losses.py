@@ -1,4 +1,7 @@
-"""The training loss: identity cross-entropy, batch-hard triplets and the overlap of the competitive masks."""
+"""The training loss: identity cross-entropy, batch-hard triplets and the overlap of the competitive masks.
+
+Lesson: notebooks/02_training.ipynb.
+"""
 
 from __future__ import annotations
 

@@ -3,6 +3,8 @@
 Spectral clustering cuts a graph with the help of the random walk on it: affinities, normalised by row, then diffusion.
 Here the graph has P nodes, one vector per part, at every cell of the grid; its affinities are learned end to end, and
 one step of the walk stands for the eigenvectors. No part labels and no second network are needed.
+
+Lesson: notebooks/03_spectral_masks.ipynb.
 """
 
 from __future__ import annotations

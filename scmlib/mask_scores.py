@@ -1,4 +1,7 @@
-"""Do the masks see the person? Scores against index maps whose answers are known."""
+"""Do the masks see the person? Scores against index maps whose answers are known.
+
+Lesson: notebooks/03_spectral_masks.ipynb.
+"""
 
 from __future__ import annotations
 

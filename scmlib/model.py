@@ -1,6 +1,8 @@
 """SCM: two branches over one trunk, and 3 + P embeddings of what they see.
 
 Shapes: B images of H x W pixels, grid h = H/16 by w = W/16, P parts, D values an embedding, C channels a branch.
+
+Lesson: notebooks/02_training.ipynb.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Occlusion on purpose: hide a known share of a picture, and see how a model's figures fall as the share grows."""
+"""Occlusion on purpose: hide a known share of a picture, and see how a model's figures fall as the share grows.
+
+Lesson: notebooks/04_occlusion_evaluation.ipynb.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Ranking and retrieval figures from embeddings: pure functions, no model and no files."""
+"""Ranking and retrieval figures from embeddings: pure functions, no model and no files.
+
+Lesson: notebooks/04_occlusion_evaluation.ipynb.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
 """Records, and what reads them: each way to name files and folders is said once.
 
 File lists are sorted, and other files (Thumbs.db, readme) are passed over. Identities are whole numbers.
+
+Lesson: notebooks/01_data_preparation.ipynb.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""What a match rests on: hide a query place by place and see where its similarity to a true match falls."""
+"""What a match rests on: hide a query place by place and see where its similarity to a true match falls.
+
+Lesson: notebooks/04_occlusion_evaluation.ipynb.
+"""
 
 from __future__ import annotations
 

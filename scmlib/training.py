@@ -1,4 +1,7 @@
-"""The training loop: schedule, weight averaging, and a run folder that survives a kill."""
+"""The training loop: schedule, weight averaging, and a run folder that survives a kill.
+
+Lesson: notebooks/02_training.ipynb.
+"""
 
 from __future__ import annotations
 

@@ -106,3 +106,9 @@ def test_readme_names_commands_and_files_that_exist() -> None:
     assert {"demo", "test"} <= targets
     for link in re.findall(r"\]\((?!#)([^)]+)\)", readme):
         assert (ROOT / link).exists(), link
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_lessons_that_modules_point_to_exist(path: Path) -> None:
+    for lesson in re.findall(r"Lesson: (notebooks/\S+\.ipynb)", path.read_text()):
+        assert (ROOT / lesson).is_file(), lesson

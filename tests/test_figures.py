@@ -79,8 +79,9 @@ def test_right_and_wrong_differ_by_more_than_colour() -> None:
 
 def test_masks_share_one_scale() -> None:
     figure = figures.draw_masks(PICTURES, MASKS)
-    images = [image for axes in figure.axes for image in axes.images]
-    limits = {image.get_clim() for image in images if image.get_cmap().name == figures.MASKS}
+    masks = [axes.images[1] for axes in figure.axes if len(axes.images) == 2]  # each over its grey picture
+    assert len(masks) == 4 * (3 + 1)
+    limits = {image.get_clim() for image in masks if image.get_cmap().name == figures.MASKS}
     assert limits == {(0.0, float(MASKS.sum(1).max()))}
 
 

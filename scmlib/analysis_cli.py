@@ -163,7 +163,15 @@ def clinic(study: Study, folder: Path) -> None:
 
     specimen = specimen_of(study.model, study.data, progress=True)
     rankings = {"sound": right(specimen)} | {name: fault.broken(specimen) for name, fault in FAULTS.items()}
-    table = pd.DataFrame({name: ranking.figures() for name, ranking in rankings.items()}).T
+    rows = {
+        name: {
+            (figure, kind): value
+            for kind, ranking in (("sound", fault.sound(specimen)), ("broken", rankings[name]))
+            for figure, value in ranking.figures().items()
+        }
+        for name, fault in FAULTS.items()
+    }
+    table = pd.DataFrame.from_dict(rows, orient="index").sort_index(axis=1, ascending=False, level=1, kind="stable")
     click.echo(table.to_string(float_format="{:.1%}".format))
     for name, fault in FAULTS.items():
         click.echo(f"- {name}: {fault.symptom}")

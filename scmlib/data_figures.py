@@ -111,7 +111,7 @@ def _figures(axes: Axes, table: pd.DataFrame) -> None:
     axes.axvline(table["rank1"].iloc[0], color="0.6", linestyle="--", linewidth=1, zorder=0)
     for y, (value, queries) in enumerate(zip(table["rank1"], table["queries"], strict=True)):
         if np.isnan(value):
-            axes.text(0.02, y, "no figure", va="center", fontsize="small", color="0.5")
+            axes.text(0.05, y, "no figure", va="center", fontsize="small", color="0.5")
             continue
         axes.scatter(value, y, s=60, color=RIGHT)
         side = -1 if value > 0.5 else 1

@@ -10,6 +10,7 @@ import seaborn as sns
 import torch
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from scipy.ndimage import binary_erosion
 
 from scmlib.datasets import OCCLUDER, PERSON, REGION_COLOURS
 from scmlib.errors import BadInput
@@ -21,6 +22,7 @@ from scmlib.ranking import Ranking
 from scmlib.training import learning_rate
 from scmlib.views import Listing, MaskView, Picture, Probe
 
+OUTLINE = 2  # pixels, of what was put in front
 FRAMES = {True: to_hex(RIGHT), False: to_hex(WRONG)}
 
 
@@ -58,11 +60,14 @@ def draw_mask_view(
     masks.append(Panel(shown, "cooperative", f"{cooperative[cell]:.2f} there", cell=mark))
     prior, walk = view.prior[part - 1], view.walk[cell]
     shaded = blocks(prior, float(view.prior.max()), (pixels, width), f"prior of {part}", f"{prior[cell]:.2f} there")
-    square = blocks(walk, 1.0, (pixels, pixels), f"{P} x {P} affinity there", "a row: what enters a part")
-    sources = [shaded._replace(cell=mark), square._replace(numbers=walk)]
+    affinity = view.affinity[cell]
+    most = float(np.abs(affinity).max())
+    alike = blocks(affinity, most, (pixels, pixels), f"{P} x {P} affinity there", "its softmax by row:", signed=True)
+    mixes = blocks(walk, 1.0, (pixels, pixels), "random walk there", "a row: what enters a part")
+    sources = [shaded._replace(cell=mark), alike._replace(numbers=affinity), mixes._replace(numbers=walk)]
     if view.truth is not None:
         sources.insert(0, Panel(np.array(REGION_COLOURS, np.uint8)[view.truth], "truth", "grey: occluder"))
-    scores = _scores_line(view, cooperative, threshold)
+    scores = f"{_scores_line(view, cooperative, threshold)} Masks: dark is 0, bright is {top:.2f}."
     alt = (
         f"Masks of one picture. In cell {cell[0]}, {cell[1]} the competitive masks are "
         f"{_joined(view.competitive[:, cell[0], cell[1]])}; the transition matrix between the parts there has "
@@ -110,8 +115,9 @@ def draw_lab(before: Probe, after: Probe, gallery: Callable[[int], Picture], *, 
     rows, told = [], []
     for name, seen in (("before", before), ("after", after)):
         facts = f"match {seen.listing.similarity:.2f}, rank {seen.listing.rank}"
-        mass = f"{seen.on_occluder:.0%} on it" if seen.hidden else "nothing added"
+        mass = f"{seen.on_occluder:.0%} on it" if seen.occluder.any() else "nothing added"
         masked = blend(seen.picture, seen.cooperative, top)
+        masked[seen.occluder & ~binary_erosion(seen.occluder, iterations=OUTLINE)] = 255
         rows.append(
             [
                 Panel(seen.picture, name, facts),
@@ -123,7 +129,8 @@ def draw_lab(before: Probe, after: Probe, gallery: Callable[[int], Picture], *, 
             f"{name}: similarity to the nearest true match {seen.listing.similarity:.2f}, first true match at rank "
             f"{seen.listing.rank}, {sum(seen.listing.right)} of the first {len(seen.listing.head)} right"
         )
-    text = f"{after.hidden:.0%} of the picture hidden; {after.on_occluder:.0%} of the cooperative mask lies on it."
+    text = f"{after.occluder.mean():.0%} of the picture hidden, outlined in white on the mask; "
+    text += f"{after.on_occluder:.0%} of the mask lies on it. Mask: dark is 0, bright is {top:.2f}."
     return draw_panels(
         rows, f"A query before and after it is hidden. {'; '.join(told)}. {text}", height=height, text=text
     )

@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 from scmlib.explorer_figures import draw_lab, draw_listing, draw_mask_view, draw_prior, draw_schedule
 from scmlib.mask_scores import read_truth
 from scmlib.occlusion import KINDS, LARGEST, occlude
+from scmlib.recipes import Settings, recipe
 from scmlib.study import Study, open_study
 from scmlib.views import MaskView, Picture, Probe, Ranker, as_picture, embedding_names, probe, view_masks
 from scmlib.widgets import Explorer
@@ -93,11 +94,12 @@ def explore_masks(run: Study | str | Path) -> Explorer:
         fit = (i for i in range(len(queries)) if all(facts[name][i] == wish for name, wish in wishes.items()))
         return _labelled(study, fit)
 
+    strongest = int(view(0).competitive.mean((1, 2)).argmax()) + 1
     explorer = Explorer(
         draw,
         {
             "image": SelectionSlider(description="image", options=options()),
-            "part": IntSlider(1, 1, P, description="part"),
+            "part": IntSlider(strongest, 1, P, description="part"),
             "row": IntSlider(h // 2, 0, h - 1, description="row"),
             "column": IntSlider(w // 2, 0, w - 1, description="column"),
             "opacity": FloatSlider(0.7, min=0, max=1, step=0.05, description="opacity"),
@@ -152,7 +154,7 @@ def occlusion_lab(run: Study | str | Path) -> Explorer:
             "ratio": FloatSlider(0.2, min=0, max=LARGEST, step=0.05, description="hidden share"),
             "across": FloatSlider(0.5, min=0, max=1, step=0.05, description="across"),
             "down": FloatSlider(0.7, min=0, max=1, step=0.05, description="down"),
-            "seed": IntSlider(0, 0, 9, description="another one"),
+            "seed": IntSlider(0, 0, 9, description="variant"),
         },
     )
 
@@ -192,19 +194,26 @@ def explore_prior() -> Explorer:
     )
 
 
-def explore_schedule() -> Explorer:
-    """The learning rate of every epoch and which weights are averaged, for any schedule."""
+def explore_schedule(settings: Settings | None = None) -> Explorer:
+    """The learning rate of every epoch and which weights are averaged, for any schedule.
+
+    Args:
+        settings: whose schedule it starts with; the drawn world's recipe if None.
+    """
+    start = settings or recipe("synthetic", "regnet_y_tiny")
+    (warm_up, epochs), most = start.epochs, 2 * max(60, start.last_epoch)
 
     def draw(lr: float, warm_up: int, epochs: int, ema_ratio: float, extra: int) -> Figure:
         return draw_schedule(lr, (warm_up, epochs), ema_ratio, extra)
 
+    rates = sorted({0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, start.lr})
     return Explorer(
         draw,
         {
-            "lr": SelectionSlider(description="peak rate", options=[0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5], value=0.3),
-            "warm_up": IntSlider(3, 1, 30, description="warm-up"),
-            "epochs": IntSlider(20, 2, 120, description="epochs"),
-            "ema_ratio": FloatSlider(0.7, min=0.1, max=1, step=0.05, description="averaged from"),
-            "extra": IntSlider(4, 0, 40, description="extra epochs"),
+            "lr": SelectionSlider(description="peak rate", options=rates, value=start.lr),
+            "warm_up": IntSlider(warm_up, 1, max(30, warm_up), description="warm-up"),
+            "epochs": IntSlider(epochs, 2, most, description="epochs"),
+            "ema_ratio": FloatSlider(start.ema_ratio, min=0.1, max=1, step=0.05, description="averaged from"),
+            "extra": IntSlider(start.ema_extra, 0, max(40, start.ema_extra), description="extra epochs"),
         },
     )

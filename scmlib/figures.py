@@ -101,7 +101,7 @@ def draw_training(log: pd.DataFrame) -> Figure:
         f"Training: the loss falls from {first['loss']:.2f} in epoch {first['epoch']:.0f} to {last['loss']:.2f} in "
         f"epoch {last['epoch']:.0f}; the learning rate peaks at {log['learning_rate'].max():.3g}.",
     )
-    identity, others, rate = figure.subplots(1, 3)
+    identity, others, rate = figure.subplots(1, 3, gridspec_kw={"wspace": 0.08})
     for i, name in enumerate(str(name) for name in log if str(name).startswith("cross_entropy_")):
         labels = {0: "global, mean", 1: "cooperative, mean", 2: "global, max"}
         identity.plot(
@@ -197,6 +197,7 @@ def draw_ablation(table: pd.DataFrame) -> Figure:
     axes.scatter(means, range(len(means)), marker="|", s=400, color="black", linewidth=2, label="mean")
     axes.axvline(means.iloc[0], color="0.7", linewidth=1, zorder=0)
     axes.set(xlabel="mAP on occluded queries; a dot is a world, a stroke the mean", ylabel="")
+    axes.set_ylim(len(means) - 0.4, -0.6)
     axes.xaxis.set_major_formatter(mpl.ticker.PercentFormatter(1))
     sns.despine(ax=axes)
     return figure
@@ -224,7 +225,7 @@ def draw_guesses(guesses: Mapping[str, float | None], outcomes: Mapping[str, flo
         axes.annotate(f"{value:.3g}", (value, row), (0, 7), textcoords="offset points", ha="center", fontsize="small")
     low, high = (f([x for _, g, v in pairs for x in (g, v) if x is not None] + [0]) for f in (min, max))
     axes.set(yticks=range(len(pairs)), yticklabels=[name for name, _, _ in pairs], xlabel=unit)
-    axes.set(ylim=(len(pairs) - 0.5, -0.7), xlim=(low - 0.05 * (high - low), high + 0.1 * (high - low)))
+    axes.set(ylim=(len(pairs) - 0.5, -0.7), xlim=(low - 0.12 * (high - low), high + 0.12 * (high - low)))
     handles = [
         Line2D([], [], ls="", marker="D", markerfacecolor="white", markeredgecolor=WRONG, label="guess"),
         Line2D([], [], ls="", marker="o", color=RIGHT, label="outcome"),
@@ -301,7 +302,11 @@ def overlay(axes: Axes, picture: Pictures, mask: NDArray[np.float32], top: float
 
 
 def draw_ranked_lists(
-    queries: Pictures, found: Sequence[Pictures], right: Sequence[Sequence[bool]], titles: Sequence[str] = ()
+    queries: Pictures,
+    found: Sequence[Pictures],
+    right: Sequence[Sequence[bool]],
+    titles: Sequence[str] = (),
+    captions: Sequence[Sequence[str]] = (),
 ) -> Figure:
     """A row a query: the query, then the head of its ranked list, right and wrong told by colour, sign and line.
 
@@ -310,12 +315,13 @@ def draw_ranked_lists(
         found: for each query (k, H, W, 3), best first, junk left out.
         right: for each query, whether each of them shows the query's identity.
         titles: a line for each query.
+        captions: for each query, a line below each image found; none if empty.
     """
     N, k = len(queries), max(len(pictures) for pictures in found)
     hits = sum(bool(r[0]) for r in right)
     figure = new_figure(
         0.95 * (k + 1) + 0.6,
-        0.95 * N * queries.shape[1] / queries.shape[2] + 0.5,
+        0.95 * N * queries.shape[1] / queries.shape[2] + 0.5 + 0.2 * N * bool(captions),
         f"Ranked lists of {N} queries, {k} images each: {hits} of the {N} have a true match in first place; "
         f"{np.mean([np.mean(r) for r in right]):.0%} of the images shown are true matches.",
     )
@@ -335,6 +341,9 @@ def draw_ranked_lists(
                 else {"s": "\N{BALLOT X}", "backgroundcolor": WRONG}
             )
             axes.text(width * 0.12, height * 0.07, ha="center", va="center", color="white", fontsize=8, **sign)
+    for line, words in zip(grid, captions, strict=False):
+        for axes, word in zip(line[1:], words, strict=False):
+            axes.set_xlabel(word, fontsize="x-small", labelpad=2)
     for axes, head in zip(grid[0], ["query", *range(1, k + 1)], strict=True):
         axes.set_title(str(head), fontsize="medium")
     bare(grid.flat)

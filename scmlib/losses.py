@@ -51,7 +51,7 @@ def scm_loss(
     mask_weight: float = 3e-3,
     kernel_size: int = 4,
 ) -> SCMLoss:
-    """The paper's loss: a weighted *mean* over all terms, so more terms mean smaller steps at the same rate.
+    """The paper's loss: a weighted *mean* over all terms, so with more terms each counts for less.
 
     Args:
         output: what the model gave.

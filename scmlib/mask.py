@@ -73,11 +73,14 @@ class PartAffinity(nn.Module):
         super().__init__()
         self.logit_scale = nn.Parameter(torch.full((parts, 1), math.log(10)))
 
-    def walk(self, parts: Tensor) -> Tensor:
-        """Transition matrices (..., P, P), rows summing to 1, from part vectors (..., P, R)."""
+    def affinity(self, parts: Tensor) -> Tensor:
+        """Cosines (..., P, P) of part vectors (..., P, R) with one another, each row times a learned factor."""
         unit = F.normalize(parts, dim=-1)
-        cosine = unit @ unit.mT
-        return (cosine * self.logit_scale.clamp(max=MAX_LOGIT_SCALE).exp()).softmax(-1)
+        return unit @ unit.mT * self.logit_scale.clamp(max=MAX_LOGIT_SCALE).exp()
+
+    def walk(self, parts: Tensor) -> Tensor:
+        """Transition matrices (..., P, P), rows summing to 1."""
+        return self.affinity(parts).softmax(-1)
 
     def forward(self, parts: Tensor) -> Tensor:
         """Part vectors after one step of diffusion, (..., P, R)."""

@@ -48,7 +48,7 @@ def region_share(truth: NDArray[np.uint8], regions: Sequence[int], grid: tuple[i
 
 
 def lift(mask: Tensor, region: Tensor) -> float:
-    """Share of a mask's mass inside a region over the region's share of the area; 1 for a mask that doesn't see it.
+    """Share of a mask's mass inside a region over the region's share of the area; 1 for a mask spread evenly.
 
     Both shares are means over the images, so that an image with a sliver of a person weighs no more than its sliver.
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from scmlib.figures import DPI, MASKS, new_figure
+from scmlib.mask_figures import HEAT
 from scmlib.views import Picture
 
 Floats = NDArray[np.floating[Any]]
@@ -111,7 +112,9 @@ def blend(picture: Picture, mask: Floats, top: float, opacity: float = 0.7, thre
     return mixed
 
 
-def blocks(values: Floats, top: float, shape: tuple[int, int], above: str = "", below: str = "") -> Panel:
+def blocks(
+    values: Floats, top: float, shape: tuple[int, int], above: str = "", below: str = "", *, signed: bool = False
+) -> Panel:
     """A small map as a panel of blocks.
 
     Args:
@@ -120,7 +123,9 @@ def blocks(values: Floats, top: float, shape: tuple[int, int], above: str = "", 
         shape: height and width of the panel; only their ratio counts.
         above: words.
         below: words.
+        signed: whether white is 0 and the first colour -top; else the first colour is 0.
     """
-    coloured = mpl.colormaps[MASKS](np.clip(values / max(top, 1e-9), 0, 1), bytes=True)[..., :3]
+    share = values / max(top, 1e-9)
+    colours = mpl.colormaps[HEAT](share / 2 + 0.5, bytes=True) if signed else mpl.colormaps[MASKS](share, bytes=True)
     rows, columns = (np.arange(n) * m // n for n, m in zip(shape, values.shape, strict=True))
-    return Panel(coloured[rows[:, None], columns], above, below, smooth=Image.Resampling.NEAREST)
+    return Panel(colours[rows[:, None], columns, :3], above, below, smooth=Image.Resampling.NEAREST)

@@ -149,5 +149,6 @@ def draw_agreement(table: pd.DataFrame) -> Figure:
     axes.scatter(means, range(len(means)), marker="|", s=400, color="black", linewidth=2)
     axes.axvline(0, color="0.7", lw=1, zorder=0)
     axes.set(xlabel="Spearman correlation with the sensitivity map; a dot is a query, a stroke the mean", ylabel="")
+    axes.set_ylim(len(means) - 0.4, -0.6)
     sns.despine(ax=axes)
     return figure

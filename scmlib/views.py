@@ -37,6 +37,7 @@ class MaskView:
 
     picture: Picture
     competitive: Floats  # (P, h, w) in [0, 1]
+    affinity: Floats  # (h, w, P, P): each cell's affinities between the parts, before the softmax
     walk: Floats  # (h, w, P, P): each cell's transition matrix between the parts, rows summing to 1
     prior: Floats  # (P, h, w), learned
     truth: NDArray[np.uint8] | None  # (H, W) index map, see `REGIONS`, where it is known
@@ -54,9 +55,10 @@ def view_masks(model: SCM, image: Tensor, truth: NDArray[np.uint8] | None = None
     device = next(model.parameters()).device
     features = branch_features(model, image[None]).to(device)  # (1, C, h, w)
     competitive, _ = model.scm(features)
-    walks = model.scm.att.walk(model.scm.part_vectors(features))
-    masks, walk, prior = (x[0].cpu().numpy() for x in (competitive, walks, model.scm.learnable_masks))
-    return MaskView(as_picture(image), masks, walk, prior, truth)
+    parts, att = model.scm.part_vectors(features), model.scm.att
+    given = (competitive, att.affinity(parts), att.walk(parts), model.scm.learnable_masks)
+    masks, affinity, walk, prior = (x[0].cpu().numpy() for x in given)
+    return MaskView(as_picture(image), masks, affinity, walk, prior, truth)
 
 
 def embedding_names(parts: int) -> list[str]:
@@ -140,7 +142,7 @@ class Probe:
 
     picture: Picture
     cooperative: Floats  # (h, w) in [0, P]
-    hidden: float  # share of the picture that was covered, in [0, 1]
+    occluder: NDArray[np.bool_]  # (H, W), where the picture was covered
     on_occluder: float  # share of the cooperative mask's mass that lies on it
     listing: Listing
 
@@ -162,4 +164,4 @@ def probe(ranker: Ranker, query: Record, image: Tensor, occluder: Tensor, length
     share = float((cooperative * covered).sum() / cooperative.sum().clamp(min=1e-9))
     embedded = ranker.part(embed(model, to_float(image[None])))[0]
     listing = ranker.listing(query, embedded, length)
-    return Probe(as_picture(image), cooperative.numpy(), float(occluder.float().mean()), share, listing)
+    return Probe(as_picture(image), cooperative.numpy(), occluder.numpy(), share, listing)

@@ -34,7 +34,7 @@ def double(x: Any) -> Any:
         (lambda x: 3 * x, "gave 3, but should give 2"),
         (lambda x: x + 1, "Case 2 of 2"),
         (lambda x: 1 // 0, "stopped with ZeroDivisionError"),
-        (lambda x: "two", "where numbers are wanted"),
+        (lambda x: "two", "where plain numbers are wanted"),
         (lambda x: np.ones(3), "gave the shape (3,), but should give ()"),
     ],
 )
@@ -48,6 +48,20 @@ def test_check_names_the_place_in_an_array_and_compares_words_as_they_are(capsys
     assert "is wrong at [2]: it gave 3 there, but should give 6." in capsys.readouterr().out
     check(lambda: "rate too low", lambda: "rate too high", [()])
     assert "gave 'rate too low', but should give 'rate too high'." in capsys.readouterr().out
+
+
+def test_check_takes_any_sequence_for_a_list_and_leaves_the_arguments_alone(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for right in (lambda n: range(n), lambda n: np.arange(n), lambda n: tuple(range(n)), lambda n: torch.arange(n)):
+        check(right, lambda n: list(range(n)), [(3,)])
+        assert "✓" in capsys.readouterr().out
+    check(lambda n: [0, 2, 1], lambda n: list(range(n)), [(3,)])
+    assert "is wrong at [1]: it gave 2 there, but should give 1." in capsys.readouterr().out
+    values = np.ones(3)
+    check(lambda x: x.fill(0) or x, lambda x: 0 * x, [(values,)])
+    assert "✓" in capsys.readouterr().out
+    assert values.sum() == 3
 
 
 def test_guesses_stand_beside_outcomes(capsys: pytest.CaptureFixture[str]) -> None:

@@ -163,7 +163,8 @@ def test_a_view_holds_what_the_model_gives(study: Study) -> None:
         output = study.model(to_float(image[None]))
     np.testing.assert_allclose(view.competitive, output.competitive[0].numpy(), atol=1e-5)
     np.testing.assert_allclose(view.walk.sum(-1), 1, atol=1e-5)
-    assert view.walk.shape == (*view.competitive.shape[1:], 3, 3)
+    assert view.walk.shape == view.affinity.shape == (*view.competitive.shape[1:], 3, 3)
+    np.testing.assert_allclose(view.walk, torch.from_numpy(view.affinity).softmax(-1).numpy(), atol=1e-6)
 
 
 def test_all_embeddings_rank_as_the_evaluation_does(study: Study) -> None:
@@ -180,11 +181,11 @@ def test_a_probe_of_the_bare_query_is_the_query(study: Study) -> None:
     image = study.pictures([query])[0]
     ranker = Ranker(study, (0, 1, 2, 3, 4, 5))
     bare = probe(ranker, query, image, torch.zeros(image.shape[1:], dtype=torch.bool), 5)
-    assert (bare.hidden, bare.on_occluder) == (0, 0)
+    assert (bare.occluder.sum(), bare.on_occluder) == (0, 0)
     assert bare.listing.rank == study.evaluation.ranking.first_match[0] + 1
     hidden, occluder = occlude(image, kind="block", ratio=0.3, position=(0.5, 0.5), seed=0)
     seen = probe(ranker, query, hidden, occluder, 5)
-    assert seen.hidden == pytest.approx(0.3, abs=0.01)
+    assert seen.occluder.mean() == pytest.approx(0.3, abs=0.01)
     similarity = embed(study.model, to_float(hidden[None]))[0] @ study.evaluation.gallery.T
     matches = [r.identity == query.identity and r.camera != query.camera for r in study.data.gallery]
     assert seen.listing.similarity == pytest.approx(float(similarity[matches].max()), abs=1e-5)

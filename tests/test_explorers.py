@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import re
+import time
 import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
@@ -132,6 +133,21 @@ def test_a_filmstrip_draws_the_same_function(study: Study) -> None:
         explorer.filmstrip(colour=[1])
     with pytest.raises(BadInput, match="one length"):
         explorer.filmstrip(part=[1, 2], opacity=[0.5])
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [("masks", "opacity"), ("lab", "across"), ("ranking", "query"), ("prior", "rows"), ("schedule", "epochs")],
+)
+def test_a_move_is_drawn_at_once(name: str, key: str, study: Study) -> None:
+    explorer = OPENERS[name](study)
+    control, seconds = explorer.controls[key], []
+    for value in values_of(control) * 5:
+        began = time.perf_counter()
+        control.value = value
+        seconds.append(time.perf_counter() - began)
+    print(f"{name}: {1000 * np.median(seconds):.0f} ms from move to picture, median of {len(seconds)}")
+    assert np.median(seconds) < 0.5  # 150 ms is wanted of a quiet machine; this one may be busy
 
 
 @pytest.mark.parametrize("name", ["masks", "lab"])

@@ -117,8 +117,8 @@ def move_every_kind(page: Page, explorer: Locator) -> set[str]:
     """Move every kind of control that an explorer has, by key and by mouse; each move must change the picture."""
     handles, bars = explorer.locator(".noUi-handle"), explorer.locator(".noUi-base")
     moves: dict[str, Callable[[], None]] = {
-        "slider by key": lambda: press(page, handles.nth(1), "ArrowRight"),
-        "slider by mouse": lambda: slide(page, handles.nth(1), bars.nth(1)),
+        "slider by key": lambda: press(page, handles.nth(2), "ArrowRight"),
+        "slider by mouse": lambda: slide(page, handles.nth(2), bars.nth(2)),
         "first slider by key": lambda: press(page, handles.first, "ArrowRight"),
     }
     if (buttons := explorer.locator(".widget-toggle-button")).count():

@@ -79,14 +79,17 @@ def test_every_figure_is_said_in_words(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_has_the_shape_of_a_lesson(path: Path) -> None:
+def test_has_the_shape_of_a_lesson(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     notebook = read(path)
     code = [code_lines(cell.source) for cell in notebook.cells if cell.cell_type == "code"]
     prose = " ".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
     ratio = len(re.sub(r"```.*?```", "", prose, flags=re.DOTALL).split()) / sum(code)
     p90 = float(np.percentile(code, 90))
     size = f"{len(notebook.cells)} cells, {path.stat().st_size / 1e6:.2f} MB"
-    print(f"{path.name}: {size}; code lines median {np.median(code):.0f}, p90 {p90:.0f}; {ratio:.0f} words a line")
+    with capsys.disabled():
+        print(
+            f"\n{path.name}: {size}; code lines median {np.median(code):.0f}, p90 {p90:.0f}; {ratio:.0f} words a line"
+        )
     assert 30 <= len(notebook.cells) <= 130
     assert np.median(code) <= 6
     assert p90 <= 20

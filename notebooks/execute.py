@@ -1,7 +1,7 @@
 """Run notebooks top to bottom and keep what they show: `make notebooks`, or `python notebooks/execute.py NOTEBOOK ...`.
 
-What is kept reads the same on any machine: no widget states (a page without a kernel can't show them), no progress
-bars, no timings; cells are numbered, and a digest of the code says which code made the outputs.
+What is kept reads the same on any machine: no widgets (a page without a kernel can't show them), progress bars among
+them, and no timings; cells are numbered, and a digest of the code says which code made the outputs.
 """
 
 from __future__ import annotations
@@ -36,18 +36,13 @@ def execute(notebook: NotebookNode, folder: Path = FOLDER) -> NotebookNode:
     return client.execute()
 
 
-def is_kept(output: NotebookNode) -> bool:
-    """Whether an output says something on a page: no widget, and no progress bar, which tqdm begins with a return."""
-    return WIDGET not in output.get("data", {}) and not output.get("text", "").startswith("\r")
-
-
 def strip(notebook: NotebookNode) -> NotebookNode:
     """Take out what differs from run to run or shows nothing without a kernel; sign the code that was run."""
     for number, cell in enumerate(notebook.cells):
         cell.id = f"cell-{number}"
         cell.metadata = NotebookNode({"tags": cell.metadata["tags"]} if cell.metadata.get("tags") else {})
         if cell.cell_type == "code":
-            cell.outputs = [output for output in cell.outputs if is_kept(output)]
+            cell.outputs = [output for output in cell.outputs if WIDGET not in output.get("data", {})]
     notebook.metadata = NotebookNode(
         kernelspec={"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
         language_info={"name": "python"},

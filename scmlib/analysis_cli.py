@@ -162,20 +162,18 @@ def clinic(study: Study, folder: Path) -> None:
     from scmlib.clinic import FAULTS, right, specimen_of
 
     specimen = specimen_of(study.model, study.data, progress=True)
-    rankings = {"sound": right(specimen)} | {name: fault.broken(specimen) for name, fault in FAULTS.items()}
-    rows = {
-        name: {
-            (figure, kind): value
-            for kind, ranking in (("sound", fault.sound(specimen)), ("broken", rankings[name]))
-            for figure, value in ranking.figures().items()
-        }
-        for name, fault in FAULTS.items()
+    judged = {
+        "sound": {name: fault.sound(specimen) for name, fault in FAULTS.items()},
+        "broken": {name: fault.broken(specimen) for name, fault in FAULTS.items()},
     }
-    table = pd.DataFrame.from_dict(rows, orient="index").sort_index(axis=1, ascending=False, level=1, kind="stable")
+    table = pd.concat(
+        {kind: pd.DataFrame({n: r.figures() for n, r in of.items()}).T for kind, of in judged.items()}, axis=1
+    )
     click.echo(table.to_string(float_format="{:.1%}".format))
     for name, fault in FAULTS.items():
         click.echo(f"- {name}: {fault.symptom}")
-    click.echo(f"Drawn in {figures.save(figures.draw_cmc(rankings), folder / 'clinic.png')}.")
+    curves = {"sound": right(specimen)} | judged["broken"]
+    click.echo(f"Drawn in {figures.save(figures.draw_cmc(curves), folder / 'clinic.png')}.")
 
 
 @click.command()

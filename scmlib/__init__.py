@@ -1,18 +1,17 @@
 """scmlib: occluded person re-identification with spectral clustering masks (SCM).
 
-The modules tell one story, and each imports only from those before it:
+The method and its loop are the modules of this folder, to be read from top to bottom: `backbone`, `mask`, `model`,
+`losses`; then `settings`, `checkpoints`, `schedule`, `training`; then `inference`, `ranking`, `evaluation`, `runs`.
+Everything else has a package of its own:
 
-    errors, records, layouts, datasets, inspection, images  folders to records to batches
-    backbone, mask, model, losses                           the method
-    recipes, reached, checkpoints, training                 settings, files and the loop
-    ranking, evaluation, baseline, study                    figures of a trained model
-    mask_scores, mask_baselines, occlusion, sensitivity,    what the masks see, and what each part is worth
-        clinic, ablation, views
-    figures, mask_figures, occlusion_figures, report,       pictures and the page
-        data_figures, training_figures, protocol_figures
-    panels, explorer_figures, widgets, explorers            pictures under your hand
-    demo, course, options, analysis_cli, cli                the main job, the notebooks' start, the command line; these
-                                                            use `data_prep`
+    data        folders to records to pictures to batches
+    analysis    what a trained model sees, and what its parts are worth
+    figures     pure functions from tables and arrays to matplotlib
+    explorers   figures under your hand, in a notebook
+    cli         the command line, `scm`
+
+`demo` is the main job and `course` what the notebooks share; these two and the command line use `data_prep`. Imports
+point one way; `tests/test_project.py` holds the order.
 
 Names below load on first use, so that `import scmlib` and `scm --help` don't wait for torch.
 """

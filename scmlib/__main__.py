@@ -1,6 +1,6 @@
 """`python -m scmlib` is `scm`."""
 
-from scmlib.cli import main
+from scmlib.cli.main import main
 
 if __name__ == "__main__":
     main()

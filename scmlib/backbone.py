@@ -9,9 +9,7 @@ from __future__ import annotations
 import copy
 from dataclasses import dataclass
 
-import torchvision
 from torch import Tensor, nn
-from torchvision.ops import StochasticDepth
 
 from scmlib.errors import BadInput
 
@@ -59,6 +57,25 @@ class SqueezeExcite(nn.Module):
         return x * gate
 
 
+class DropPath(nn.Module):
+    """Drops the residual branch of some samples while training, and scales what stays (Huang et al., 2016).
+
+    Args:
+        rate: probability that a sample's branch is dropped, in [0, 1).
+    """
+
+    def __init__(self, rate: float):
+        super().__init__()
+        self.rate = rate
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, h, w) in and out."""
+        if not self.training or self.rate == 0:
+            return x
+        kept = x.new_empty(len(x), 1, 1, 1).bernoulli_(1 - self.rate)
+        return x * kept.div_(1 - self.rate)
+
+
 class Block(nn.Module):
     """RegNetY's residual block in the authors' form: a first block's skip is 3x3 then 1x1, and no ReLU ends it."""
 
@@ -70,7 +87,7 @@ class Block(nn.Module):
             SqueezeExcite(c_out),
             Unit(c_out, c_out, relu=False),
         )
-        self.drop_path = StochasticDepth(drop_path, mode="row")
+        self.drop_path = DropPath(drop_path)
         self.skip = (
             nn.Sequential(
                 Unit(c_in, c_in, 3, stride, max(1, c_in // group_width), relu=False), Unit(c_in, c_out, relu=False)
@@ -171,6 +188,9 @@ def build_backbone(net: str, *, imagenet: bool = False) -> Backbone:
 
 def cut_torchvision(name: str, *, imagenet: bool) -> Backbone:
     """Torchvision's ResNet or RegNet `name`, cut into a `Backbone`; the last stage's strides become 1."""
+    import torchvision  # here, since it takes as long to import as torch, and the paper's networks don't need it
+    from torchvision.transforms import v2
+
     if name not in torchvision.models.list_models(module=torchvision.models):
         raise BadInput(f"torchvision has no network '{name}': try torchvision:resnet50 or torchvision:regnet_y_800mf.")
     weights = torchvision.models.get_model_weights(name).DEFAULT if imagenet else None
@@ -191,7 +211,7 @@ def cut_torchvision(name: str, *, imagenet: bool) -> Backbone:
     # What torchvision's networks expect, with its weights or without, so that a trained model loads either way; our
     # images stay in [0, 1] for every network.
     preset = torchvision.models.get_model_weights(name).DEFAULT.transforms()
-    stem = nn.Sequential(torchvision.transforms.v2.Normalize(preset.mean, preset.std), stem)
+    stem = nn.Sequential(v2.Normalize(preset.mean, preset.std), stem)
     for module in stages[3].modules():
         if isinstance(module, nn.Conv2d):
             module.stride = (1, 1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -15,21 +14,11 @@ from safetensors import safe_open
 from torch import Tensor, nn
 
 from scmlib.errors import BadInput
+from scmlib.files import write_atomically
 from scmlib.model import SCM, build_model
-from scmlib.recipes import Settings
+from scmlib.settings import Settings
 
 State = Mapping[str, Tensor]
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that at any moment it holds either the old content or the new, whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        draft.write_bytes(content)
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def read_state(path: Path) -> dict[str, Tensor]:

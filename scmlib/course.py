@@ -15,13 +15,13 @@ import torch
 from IPython.display import display
 from matplotlib.figure import Figure
 
-from data_prep.synthetic import PRESETS, write_world
-from scmlib.datasets import ReidDataset, dataset_folder, open_dataset
+from data_prep.world.world import PRESETS, write_world
+from scmlib.data.datasets import ReidDataset, dataset_folder, open_dataset
+from scmlib.data.loading import IdentityBatches
 from scmlib.demo import demo_settings
-from scmlib.figures import draw_guesses
-from scmlib.images import IdentityBatches
-from scmlib.recipes import Settings, recipe
-from scmlib.study import Study, open_study
+from scmlib.figures.comparisons import draw_guesses
+from scmlib.runs import Study, open_study
+from scmlib.settings import Settings, recipe
 from scmlib.training import STATE, train
 
 STEPS = 800  # of a quick training on real data: a few minutes on two cores

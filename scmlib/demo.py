@@ -15,19 +15,22 @@ import pandas as pd
 import torch
 from matplotlib.figure import Figure
 
-from data_prep.synthetic import PRESETS, write_world
+from data_prep.world.world import PRESETS, write_world
 from scmlib import figures
-from scmlib.baseline import stripe_histograms
-from scmlib.checkpoints import load_model, write_atomically
-from scmlib.datasets import ReidDataset, dataset_folder, open_dataset
-from scmlib.evaluation import Evaluation, evaluate, masks_of, rank_records, ranked_gallery
-from scmlib.images import read_image
-from scmlib.mask_scores import read_truth, score_masks
+from scmlib.analysis.colours import stripe_histograms
+from scmlib.analysis.mask_scores import score_masks
+from scmlib.checkpoints import load_model
+from scmlib.data.datasets import ReidDataset, dataset_folder, open_dataset
+from scmlib.data.images import read_image
+from scmlib.data.records import Record
+from scmlib.data.truth import read_truth
+from scmlib.evaluation import Evaluation, evaluate, rank_records, ranked_gallery
+from scmlib.figures.report import Section, write_report
+from scmlib.files import write_atomically
+from scmlib.inference import masks_of
 from scmlib.model import SCM
 from scmlib.ranking import Ranking
-from scmlib.recipes import Settings, recipe
-from scmlib.records import Record
-from scmlib.report import Section, write_report
+from scmlib.settings import Settings, recipe
 from scmlib.training import train, versions
 
 SHOWN, LENGTH = 6, 10  # queries that the report shows, and gallery images beside each

@@ -15,8 +15,42 @@ from torch.nn import functional as F
 
 from scmlib.backbone import STRIDE, Backbone, build_backbone
 from scmlib.errors import BadInput
-from scmlib.images import RandomErasing
 from scmlib.mask import SpectralClusteringMask
+
+
+def embedding_names(parts: int) -> list[str]:
+    """What each of the 3 + P embeddings is of, in their order."""
+    return ["global mean", "cooperative mean", "global max", *(f"competitive {i + 1} max" for i in range(parts))]
+
+
+class RandomErasing(nn.Module):
+    """Blackens a random box in about half of the images of a batch, in training mode (Zhong et al., 2017).
+
+    Args:
+        largest: upper bound of the box's share of the image, at least 0.02; 0 switches it off.
+    """
+
+    def __init__(self, largest: float, *, smallest: float = 0.02, aspect: float = 0.3, probability: float = 0.5):
+        super().__init__()
+        self.largest, self.smallest, self.aspect, self.probability = largest, smallest, aspect, probability
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) in, the same shape out; all boxes are drawn at once."""
+        if not self.training or self.largest == 0:
+            return images
+        B, _, H, W = images.shape
+        draw = torch.rand(5, B, device=images.device)
+        area = (self.smallest + (self.largest - self.smallest) * draw[1]) * H * W
+        aspect = self.aspect + (1 / self.aspect - self.aspect) * draw[2]
+        width = (area * aspect).sqrt().round().clamp(1, W)
+        height = (area / width).round().clamp(1, H)
+        top = (draw[3] * (H - height + 1)).floor()
+        left = (draw[4] * (W - width + 1)).floor()
+        y, x = torch.arange(H, device=images.device), torch.arange(W, device=images.device)
+        rows = (y >= top[:, None]) & (y < (top + height)[:, None])  # (B, H)
+        columns = (x >= left[:, None]) & (x < (left + width)[:, None])  # (B, W)
+        box = rows[:, :, None] & columns[:, None, :] & (draw[0] < self.probability)[:, None, None]
+        return images.masked_fill(box[:, None], 0)
 
 
 class SCMOutput(NamedTuple):

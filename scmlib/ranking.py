@@ -20,10 +20,13 @@ from torch.nn import functional as F
 from scmlib.errors import BadInput
 
 Floats = NDArray[np.float64]
+
 Labels = Sequence[int] | NDArray[np.integer[Any]]
+
 Embeddings = Tensor | NDArray[np.floating[Any]]
 
 RANKS = 50  # length of a CMC curve
+
 SIMILARITIES = 2**22  # held at once, to bound memory: 16 MiB as float32
 
 

@@ -27,32 +27,20 @@ from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
 from scmlib.backbone import wants_channels_last
-from scmlib.checkpoints import load_backbone, model_for, save_model, write_atomically
-from scmlib.datasets import ReidDataset, check_ready, open_dataset
+from scmlib.checkpoints import load_backbone, model_for, save_model
+from scmlib.data.datasets import ReidDataset, check_ready, open_dataset
+from scmlib.data.images import to_float
+from scmlib.data.loading import Augmentation, IdentityBatches, RecordImages
 from scmlib.errors import BadInput
-from scmlib.images import Augmentation, IdentityBatches, RecordImages, to_float
+from scmlib.files import write_atomically
 from scmlib.losses import SCMLoss, scm_loss
 from scmlib.model import SCM
-from scmlib.recipes import Settings
+from scmlib.schedule import learning_rate
+from scmlib.settings import Settings
 
 STATE = "state.pt"
+
 Build = Callable[[Settings, int], SCM]
-
-
-def learning_rate(epoch: int, *, lr: float, epochs: tuple[int, int], ema_ratio: float) -> float:
-    """The rate of an epoch (counted from 1): linear warm-up from 1 %, a cosine, held once averaging starts.
-
-    Args:
-        epoch: from 1.
-        lr: peak rate, reached at the end of the warm-up.
-        epochs: (e0, E): the warm-up's length, and where the cosine would reach zero.
-        ema_ratio: the rate stays from epoch int(E * ema_ratio) on.
-    """
-    warm_up, last = epochs
-    epoch = min(epoch, int(last * ema_ratio))
-    if epoch <= warm_up:
-        return 0.01 * lr + (lr - 0.01 * lr) * epoch / warm_up
-    return 0.5 * lr * (1 + math.cos(math.pi * (epoch - warm_up) / (last - warm_up)))
 
 
 def choose_gpu(gpus: str) -> str:

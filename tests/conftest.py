@@ -14,9 +14,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from data_prep.synthetic import PRESETS, write_world
-from scmlib.datasets import dataset_folder
-from scmlib.recipes import Settings, recipe
+from data_prep.world.world import PRESETS, write_world
+from scmlib.data.datasets import dataset_folder
+from scmlib.settings import Settings, recipe
 from scmlib.training import train
 
 ORACLE = Path(__file__).parent / "oracle"

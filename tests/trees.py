@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.io import savemat
 
-from scmlib.datasets import ReidDataset
-from scmlib.records import Record
+from scmlib.data.datasets import ReidDataset
+from scmlib.data.records import Record
 
 FOLDERS = {
     "market1501": "Market-1501-v15.09.15",

@@ -1,0 +1,64 @@
+"""Stanford Cars from its other form, `cars_train`, `cars_test` and `devkit`, to one folder and one table."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from scipy.io import loadmat, savemat
+
+from data_prep.downloads.archives import Files, by_name, files_below, refuse_missing
+from scmlib.errors import BadInput
+
+ANNOTATIONS = {"train": "cars_train_annos.mat", "test": "cars_test_annos_withlabels.mat"}
+
+NUMBERS = ("bbox_x1", "bbox_y1", "bbox_x2", "bbox_y2", "class")
+
+FIELDS = np.dtype([(name, object) for name in ("relative_im_path", *NUMBERS, "test")])
+
+
+def convert(unpacked: Path, dataset_root: Path) -> Files:
+    """All images in `car_ims` and the table `cars_annos.mat`; nothing where the source isn't of this form.
+
+    Args:
+        unpacked: what the download holds.
+        dataset_root: not needed here.
+
+    Raises:
+        BadInput: the test annotations have no classes or can't be read, or an image is missing.
+    """
+    files = by_name(unpacked)
+    if ANNOTATIONS["train"] not in files:
+        return
+    if ANNOTATIONS["test"] not in files:
+        raise BadInput(
+            f"{unpacked} has no {ANNOTATIONS['test']}, and the devkit's own test annotations have no classes: "
+            "put that file beside the devkit."
+        )
+    rows = []
+    for half, name in ANNOTATIONS.items():
+        images = {path.name: path for path in files_below(unpacked) if path.parent.name.lower() == f"cars_{half}"}
+        table = _read_annotations(files[name])
+        refuse_missing([image for image, _ in table if image not in images], files[name], f"cars_{half}")
+        for image, numbers in table:
+            place = f"car_ims/{half}_{image}"
+            rows.append((place, *numbers, int(half == "test")))
+            yield place, images[image]
+    yield "cars_annos.mat", _table(rows)
+
+
+def _read_annotations(path: Path) -> list[tuple[str, list[int]]]:
+    """Name, box and class of each image."""
+    try:
+        rows = np.atleast_1d(loadmat(path, squeeze_me=True)["annotations"])
+        return [(str(row["fname"]), [int(row[name]) for name in NUMBERS]) for row in rows]
+    except Exception as error:  # whatever a damaged file makes the reader raise
+        raise BadInput(f"{path} can't be read as Stanford Cars' annotations ({error}): download it again.") from error
+
+
+def _table(rows: list[tuple[object, ...]]) -> bytes:
+    file = BytesIO()
+    savemat(file, {"annotations": np.array(rows, FIELDS)[None]})  # type: ignore[arg-type]  # a file object will do
+    # The first 116 bytes are free text, and scipy writes the time there: the same download shall give the same bytes.
+    return b"MATLAB 5.0 MAT-file".ljust(116) + file.getvalue()[116:]

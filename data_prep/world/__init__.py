@@ -1,0 +1,1 @@
+"""A drawn world of pedestrians, in which the right answer is known for every pixel."""

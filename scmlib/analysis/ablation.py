@@ -1,0 +1,236 @@
+"""Which part of the method does what: SCM against itself with one part taken away, all trained alike.
+
+Every variant has the same data, epochs, augmentation and optimiser, and a learning rate tuned over the same grid on a
+world that is used for nothing else. The figures come from other worlds, one training each.
+
+Lesson: notebooks/04_occlusion_evaluation.ipynb.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from scmlib.analysis.mask_scores import lift
+from scmlib.backbone import STRIDE, build_backbone
+from scmlib.checkpoints import load_released, model_for, read_state
+from scmlib.data.datasets import ReidDataset, open_dataset
+from scmlib.data.images import read_image
+from scmlib.data.truth import PERSON, read_truth, region_share
+from scmlib.evaluation import evaluate
+from scmlib.files import write_atomically
+from scmlib.inference import masks_of
+from scmlib.mask import SpectralClusteringMask, striped_prior
+from scmlib.model import SCM, SCMOutput, max_pool
+from scmlib.settings import Settings, recipe
+from scmlib.training import Build, train
+
+RATES = (0.1, 0.2, 0.3, 0.45)  # the grid that every variant's learning rate is tuned over
+
+TUNING = 100  # seed of the world that tunes
+
+
+class FixedStripes(SpectralClusteringMask):
+    """In place of the learned masks: part i sees the i-th of P equal stripes of rows, whatever the image shows."""
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Features (B, C, h, w) to stripes (B, P, h, w) and their sum (B, 1, h, w), ones everywhere."""
+        stripes = 1 - striped_prior(self.parts, x.shape[2], x.shape[3], 1).to(x)
+        return stripes.expand(len(x), -1, -1, -1), torch.ones_like(x[:, :1])
+
+
+class GlobalOnly(SCM):
+    """The first branch alone: mean and max over the whole image, both with identity and triplet loss, and no masks."""
+
+    def forward(self, images: Tensor) -> SCMOutput:
+        """Two embeddings (B, 2, D); the masks are zero."""
+        x1 = self.branch_1(self.layer3(self.layer2(self.layer1(self.stem(self.erase(images))))))
+        embeddings = [self.bn_list[i](self.feat_list[i](x)) for i, x in ((0, x1.mean((2, 3))), (2, max_pool(x1)))]
+        logits = [self.class_list[i](x) for i, x in zip((0, 2), embeddings, strict=True)]
+        none = torch.zeros_like(self.scm.learnable_masks).expand(len(images), -1, -1, -1)
+        return SCMOutput(torch.stack(embeddings, 1), torch.stack(logits, 1), none, none[:, :1])
+
+
+def fixed_stripes(settings: Settings, num_classes: int) -> SCM:
+    """SCM with stripes for masks."""
+    model = model_for(settings, num_classes)
+    grid = (model.scm.learnable_masks.shape[2], model.scm.learnable_masks.shape[3])
+    model.scm = FixedStripes(1, grid, settings.num_part, 1, 0)  # its own layers are never used: as small as can be
+    return model
+
+
+def global_only(settings: Settings, num_classes: int) -> SCM:
+    """SCM without its second branch, which takes no gradient."""
+    model = GlobalOnly(
+        build_backbone(settings.net),
+        num_classes,
+        grid=(settings.img_height // STRIDE, settings.img_width // STRIDE),
+        num_parts=settings.num_part,
+        reduce_num=settings.reduce_num,
+        feat_num=settings.feat_num,
+        mask_part=settings.mask_part,
+        erasing=settings.erasing,
+    )
+    for unused in (model.branch_2, model.scm):
+        unused.requires_grad_(False)
+    return model
+
+
+@dataclass(frozen=True)
+class Variant:
+    """What is changed."""
+
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    build: Build = model_for
+
+
+VARIANTS = {
+    "SCM": Variant(),
+    "global embeddings only": Variant(build=global_only),
+    "fixed stripes": Variant(build=fixed_stripes),
+    "no overlap loss": Variant({"mask_weight": 0.0}),
+    "no stripes in the prior (mask-part 0)": Variant({"mask_part": 0}),
+    "mask-part 2": Variant({"mask_part": 2}),
+}
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One training of one variant in one world."""
+
+    variant: str
+    lr: float
+    seed: int
+    world: Path  # data root that holds the world
+    out: Path
+    changes: Mapping[str, Any] = field(default_factory=dict)  # of the recipe, for all variants alike
+
+    @property
+    def settings(self) -> Settings:
+        """The recipe with the variant's changes."""
+        variant = VARIANTS[self.variant].settings
+        own = {"lr": self.lr, "seed": self.seed, "dataset_root": str(self.world)}
+        return replace(recipe("synthetic", "regnet_y_tiny"), **{**self.changes, **variant, **own})
+
+    def run(self, threads: int = 0) -> dict[str, Any]:
+        """Train and evaluate, or read what an earlier call stored.
+
+        Args:
+            threads: of torch; 0 leaves them as they are.
+        """
+        stored = self.out / "result.json"
+        if stored.is_file():
+            result: dict[str, Any] = json.loads(stored.read_text())
+            return result
+        if threads:
+            torch.set_num_threads(threads)
+        dataset, build = open_dataset("synthetic", self.world), VARIANTS[self.variant].build
+        train(self.settings, self.out, resume=True, dataset=dataset, build=build, progress=False)
+        model = build(self.settings, dataset.num_classes)
+        load_released(model, read_state(self.out / "model.safetensors"))
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        result = judge(model.eval().to(device), dataset) | {
+            "seconds": round(float(pd.read_csv(self.out / "log.csv")["seconds"].sum()), 1),
+            "device": device,
+        }
+        write_atomically(stored, json.dumps(result, indent=2).encode())
+        return result
+
+
+def judge(model: SCM, dataset: ReidDataset) -> dict[str, Any]:
+    """The figures on occluded queries, and the cooperative mask's lift on the visible person (NaN without masks)."""
+    figures: dict[str, Any] = dict(evaluate(model, dataset).figures)
+    paths = [record.path for record in dataset.query]
+    masks = masks_of(model, torch.stack([read_image(path, model.image_size) for path in paths])).sum(1)
+    person = region_share(read_truth(paths), PERSON, (masks.shape[1], masks.shape[2]))
+    return figures | {"person_lift": lift(masks, person) if masks.any() else float("nan")}
+
+
+def ablate(
+    worlds: Mapping[int, Path],
+    out: Path,
+    *,
+    seeds: Sequence[int],
+    rates: Sequence[float] = RATES,
+    variants: Sequence[str] = tuple(VARIANTS),
+    changes: Mapping[str, Any] | None = None,
+    jobs: int = 1,
+    progress: bool = False,
+) -> pd.DataFrame:
+    """Tune each variant's learning rate on the tuning world, then train it in each reported world.
+
+    A second call goes on where the first was stopped.
+
+    Args:
+        worlds: data root of each seed's world, `TUNING` among them.
+        out: a folder for every training.
+        seeds: of the reported worlds and trainings; not 0, the world that the recipe was made on.
+        rates: learning rates to choose from, by mAP.
+        variants: keys of `VARIANTS`.
+        changes: of the recipe, for all variants alike; for trying things out.
+        jobs: trainings at a time, each a process of its own.
+        progress: whether to show a progress bar.
+
+    Returns:
+        A row a training: variant, lr, role (`tuning` or `reported`), seed, the figures, person_lift, seconds, device.
+    """
+
+    def trial(variant: str, lr: float, seed: int) -> Trial:
+        folder = out / f"{variant.split(' (')[0].replace(' ', '_')}-lr{lr:g}-seed{seed}"
+        return Trial(variant, lr, seed, worlds[seed], folder, changes or {})
+
+    tuning = run_all([trial(v, lr, TUNING) for v in variants for lr in rates], jobs, "tuning" if progress else "")
+    best = tuning.loc[tuning.groupby("variant", sort=False)["mAP"].idxmax()].set_index("variant")["lr"]
+    chosen = [trial(variant, float(best[variant]), seed) for variant in variants for seed in seeds]
+    reported = run_all(chosen, jobs, "reported worlds" if progress else "")
+    table = pd.concat([tuning.assign(role="tuning"), reported.assign(role="reported")], ignore_index=True)
+    first = ["variant", "lr", "role", "seed"]
+    return table[[*first, *(name for name in table if name not in first)]]
+
+
+def run_all(trials: Sequence[Trial], jobs: int, progress: str) -> pd.DataFrame:
+    """The results of trials, in their order, several processes at a time."""
+    bar = tqdm(total=len(trials), desc=progress, unit="training", disable=not progress)
+    results: dict[int, dict[str, Any]] = {}
+    with bar:
+        if jobs == 1:
+            for i, trial in enumerate(trials):
+                results[i] = trial.run()
+                bar.update()
+        else:
+            with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
+                running = {pool.submit(trial.run, 1): i for i, trial in enumerate(trials)}
+                for done in as_completed(running):
+                    results[running[done]] = done.result()
+                    bar.update()
+    rows = [{"variant": t.variant, "lr": t.lr, "seed": t.seed} | results[i] for i, t in enumerate(trials)]
+    return pd.DataFrame(rows)
+
+
+def ablation_summary(table: pd.DataFrame) -> pd.DataFrame:
+    """Mean and standard deviation over the reported worlds, and the paired difference of mAP to SCM.
+
+    Returns:
+        A row a variant: lr, trainings, mAP, mAP_sd, top1, top1_sd, person_lift, behind_SCM, behind_SCM_sd.
+    """
+    reported = table[table["role"] == "reported"]
+    scm = reported[reported["variant"] == "SCM"].set_index("seed")["mAP"]
+    rows = {}
+    for variant, group in reported.groupby("variant", sort=False):
+        behind = scm - group.set_index("seed")["mAP"]
+        rows[variant] = {"lr": group["lr"].iloc[0], "trainings": len(group)}
+        for name in ("mAP", "top1"):
+            rows[variant] |= {name: group[name].mean(), f"{name}_sd": group[name].std()}
+        rows[variant] |= {"person_lift": group["person_lift"].mean()}
+        rows[variant] |= {"behind_SCM": behind.mean(), "behind_SCM_sd": behind.std()}
+    return pd.DataFrame.from_dict(rows, orient="index")

@@ -1,0 +1,182 @@
+"""What a match rests on: hide a query place by place and see where its similarity to a true match falls.
+
+Lesson: notebooks/04_occlusion_evaluation.ipynb.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from scmlib.analysis.statistics import Map, spearman
+from scmlib.backbone import STRIDE
+from scmlib.data.datasets import ReidDataset
+from scmlib.data.images import read_image, to_float
+from scmlib.data.records import Record
+from scmlib.data.truth import PERSON, read_truth, region_share, truth_path
+from scmlib.errors import BadInput
+from scmlib.inference import embed, masks_of
+from scmlib.model import SCM
+
+GREY = 128  # what a patch is filled with: no colour, medium brightness
+
+PATCH = 2 * STRIDE
+
+
+def sensitivity(
+    model: SCM, image: Tensor, match: Map, *, patch: int = PATCH, stride: int = STRIDE, batch_size: int = 64
+) -> Map:
+    """How much a query's similarity to a true match falls when a grey square hides each place of it.
+
+    Squares stand centred on the cells of a grid; those at the border are cut off by it and hide less. With a stride
+    of 16 pixels the grid is that of the masks. Similarity is the dot product of embeddings of length 1.
+
+    Args:
+        model: stays where it is.
+        image: (3, H, W) uint8, the query at the model's image size.
+        match: (E,), what a true match embeds as, see `embed` and `targets`.
+        patch: side of the square, in pixels.
+        stride: side of a grid cell, in pixels.
+        batch_size: images at once; each is embedded with its mirror image.
+
+    Returns:
+        (H // stride, W // stride); above 0 where hiding harms, below 0 where it helps.
+
+    Raises:
+        BadInput: a patch or stride that doesn't fit the image.
+    """
+    _, H, W = image.shape
+    if patch < 1 or not 1 <= stride <= min(H, W):
+        raise BadInput(f"Patch {patch} and stride {stride} don't fit an image of {H} x {W}: take 1 pixel or more.")
+    rows, columns = (_spans(n, patch, stride) for n in (H, W))  # (h, H), (w, W)
+    hidden = (rows[:, None, :, None] & columns[None, :, None, :]).flatten(0, 1)  # (h * w, H, W)
+    images = torch.cat([image[None], torch.where(hidden[:, None], image.new_tensor(GREY), image)])
+    similarity: Map = embed(model, to_float(images), batch_size=batch_size) @ match
+    falls: Map = similarity[0] - similarity[1:]
+    return falls.reshape(len(rows), len(columns))
+
+
+def _spans(pixels: int, patch: int, stride: int) -> Tensor:
+    """Which pixels of an axis each patch hides, (pixels // stride, pixels) bool."""
+    first = (2 * torch.arange(pixels // stride)[:, None] + 1) * stride // 2 - patch // 2
+    at = torch.arange(pixels)
+    return (first <= at) & (at < first + patch)
+
+
+def agreement(
+    model: SCM,
+    queries: Sequence[Record],
+    matches: Sequence[Sequence[Record]],
+    *,
+    margin: int = 0,
+    patch: int = PATCH,
+    seed: int = 0,
+    progress: bool = False,
+) -> pd.DataFrame:
+    """Do the masks look where the match rests? Rank correlation of each query's sensitivity map with other maps.
+
+    The maps: `cooperative`, the query's cooperative mask; and what to hold it against: `another's`, the cooperative
+    mask of another identity's query, which knows where people mostly stand but not this one; `centre`, nearness to the
+    image's centre; `noise`, uniform; and `person`, the visible person's share of each cell, where the world knows it.
+
+    Args:
+        model: stays where it is.
+        queries: images to hide place by place, see `true_matches`.
+        matches: for each query its true matches, see `targets`.
+        margin: of the images, see `read_image`; a data set's layout says it.
+        patch: side of the grey square, see `sensitivity`; its stride is a cell of the masks' grid.
+        seed: of the noise.
+        progress: whether to show a progress bar.
+
+    Returns:
+        A tidy table with the columns image, map, spearman.
+
+    Raises:
+        BadInput: an image that can't be read, or queries of one identity only.
+    """
+    pictures = torch.stack([read_image(record.path, model.image_size, margin) for record in queries])
+    cooperative = masks_of(model, pictures).sum(1).numpy()  # (N, h, w)
+    N, h, w = cooperative.shape
+    maps = {
+        "cooperative": cooperative,
+        "another's": cooperative[_others(queries)],
+        "centre": np.broadcast_to(_centre(h, w), (N, h, w)),
+        "noise": np.random.default_rng(seed).random((N, h, w)),
+    }
+    paths = [record.path for record in queries]
+    if all(truth_path(path).is_file() for path in paths):
+        maps["person"] = region_share(read_truth(paths), PERSON, (h, w)).numpy()
+    wanted = targets(model, matches, margin=margin)
+    pairs = tqdm(zip(pictures, wanted, strict=True), "queries hidden place by place", N, disable=not progress)
+    falls = [sensitivity(model, picture, match, patch=patch) for picture, match in pairs]
+    return pd.DataFrame(
+        (path.name, name, spearman(fall, drawn[i]))
+        for i, (path, fall) in enumerate(zip(paths, falls, strict=True))
+        for name, drawn in maps.items()
+    ).set_axis(["image", "map", "spearman"], axis=1)
+
+
+def _others(queries: Sequence[Record]) -> list[int]:
+    """For each query the number of one of another identity, half the list further on or as soon after as there is."""
+    N, found = len(queries), []
+    for i, query in enumerate(queries):
+        further = ((i + N // 2 + step) % N for step in range(N))
+        other = next((j for j in further if queries[j].identity != query.identity), None)
+        if other is None:
+            raise BadInput(f"All queries are of identity {query.identity}: give queries of two identities or more.")
+        found.append(other)
+    return found
+
+
+def _centre(h: int, w: int) -> Map:
+    """Nearness of each cell to the image's centre, (h, w)."""
+    y, x = (np.linspace(-1, 1, 2 * n + 1)[1::2] for n in (h, w))
+    return -np.hypot(y[:, None], x)
+
+
+def targets(model: SCM, matches: Sequence[Sequence[Record]], *, margin: int = 0) -> Map:
+    """What to hold each query's similarity against: the mean embedding of its true matches, of length 1.
+
+    A mean speaks for the identity; of a single match it is also the pose, the camera and what hides it that count.
+
+    Args:
+        model: stays where it is.
+        matches: for each query its true matches, at least one.
+        margin: of the images, see `read_image`; a data set's layout says it.
+
+    Returns:
+        (N, E).
+    """
+    embedded = embed(model, [record for records in matches for record in records], margin=margin)
+    ends = np.cumsum([len(records) for records in matches])
+    means = np.stack([part.mean(0) for part in np.split(embedded, ends[:-1])])
+    unit: Map = means / np.linalg.norm(means, axis=1, keepdims=True)
+    return unit
+
+
+def true_matches(dataset: ReidDataset, number: int) -> tuple[list[Record], list[list[Record]]]:
+    """Queries and, for each, the gallery images of its identity that other cameras took.
+
+    Args:
+        dataset: its query and gallery splits are looked through.
+        number: how many queries at most, evenly spaced among those that have a match.
+
+    Raises:
+        BadInput: no query has a true match.
+    """
+    gallery: dict[int, list[Record]] = {}
+    for record in dataset.gallery:
+        gallery.setdefault(record.identity, []).append(record)
+    found = [
+        (query, [r for r in gallery.get(query.identity, []) if r.camera != query.camera]) for query in dataset.query
+    ]
+    found = [(query, matches) for query, matches in found if matches]
+    if not found:
+        raise BadInput(f"No query of {dataset.root} has a true match in the gallery: check cameras and folders.")
+    chosen = np.linspace(0, len(found) - 1, min(number, len(found))).round().astype(int)
+    return [found[i][0] for i in chosen], [found[i][1] for i in chosen]

@@ -1,0 +1,1 @@
+"""The command line, `scm`: one module a chapter of commands."""

@@ -1,0 +1,65 @@
+"""The command line, `scm`: thin commands over the library."""
+
+from __future__ import annotations
+
+import errno
+import sys
+from pathlib import Path
+
+import click
+
+from scmlib.cli import analysis, data, evaluation, training
+from scmlib.errors import BadInput
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.version_option(package_name="scmlib")
+def cli() -> None:
+    """Occluded person re-identification with spectral clustering masks (SCM)."""
+
+
+@cli.command()
+@click.option("--out", type=Path, default=Path("runs/demo"), show_default=True, help="Folder for all that it makes.")
+@click.option("--quick", is_flag=True, help="A tiny world and two epochs: seconds, for trying things out.")
+@click.option("--seed", default=0, show_default=True, help="Of the world and of the training.")
+def demo(out: Path, quick: bool, seed: int) -> None:
+    """From nothing to a trained, scored, pictured SCM: the synthetic world, a tiny network, one report."""
+    from scmlib.demo import run_demo
+
+    run_demo(out, quick=quick, seed=seed)
+
+
+CHAPTERS = (
+    (data.prepare, data.inspect),
+    (training.train, training.recipes),
+    (evaluation.evaluate, evaluation.masks),
+    (analysis.scores, analysis.occlusion, analysis.sensitivity, analysis.clinic, analysis.ablation),
+)
+for chapter in CHAPTERS:
+    for command in chapter:
+        cli.add_command(command)
+
+
+def main() -> None:
+    """Run a command; whatever a person can mend is one sentence on standard error and status 2."""
+    try:
+        cli(prog_name="scm", standalone_mode=False)
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx else "scm"
+        fail(f"{error.format_message()} (see {command} --help)")
+    except BadInput as error:
+        fail(str(error))
+    except OSError as error:
+        where = error.filename or "the output folder"
+        if error.errno == errno.ENOSPC:
+            fail(f"The disk is full: {where} was not written; free some space and run the same command again.")
+        fail(f"{where}: {error.strerror or error}.")
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("Stopped. A training goes on where it was with --resume.", err=True)
+        sys.exit(130)
+
+
+def fail(sentence: str) -> None:
+    """Say what doesn't fit and leave."""
+    click.echo(f"scm: {sentence}", err=True)
+    sys.exit(2)

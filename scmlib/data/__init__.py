@@ -1,0 +1,1 @@
+"""Data sets: folders to records, records to pictures, pictures to batches."""

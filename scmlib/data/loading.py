@@ -1,0 +1,150 @@
+"""From records to training batches: augmentation and identity-balanced sampling."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+from torchvision.transforms import v2
+
+from scmlib.data.images import read_image, wider
+from scmlib.data.layouts import Layout
+from scmlib.data.records import Record
+from scmlib.errors import BadInput
+
+Indices = NDArray[np.int64]
+
+KEEP_BYTES = 2**30  # decoded images are kept in memory up to here
+
+
+class Augmentation:
+    """What a data set's layout asks of training images: symmetric padding, random crop, mirror image in half the cases.
+
+    With a margin (CUB200, Cars) a random crop of the larger image goes first; images of a view from above
+    (University-1652's satellite) are turned by any angle before the crop.
+
+    Args:
+        layout: its `margin`, `pad` and `satellite` are used.
+        size: (height, width) of the result in pixels.
+    """
+
+    def __init__(self, layout: Layout, size: tuple[int, int]):
+        self.size, self.margin, self.satellite = size, layout.margin, layout.satellite
+        self.pad = v2.Pad(layout.pad, padding_mode="symmetric")
+        self.crop, self.mirror = v2.RandomCrop(list(size)), v2.RandomHorizontalFlip()
+        self.turn = v2.RandomRotation(180, v2.InterpolationMode.BILINEAR)
+
+    def prepare(self, path: Path) -> Tensor:
+        """The part before anything random, as far as it goes: (3, H + m, W + m), or padded where there is no margin."""
+        image = read_image(path, wider(self.size, self.margin))
+        # Padding takes five times as long as crop and mirror together: once is enough where nothing comes before it.
+        padded: Tensor = image if self.margin else self.pad(image)
+        return padded
+
+    def __call__(self, image: Tensor, view: str) -> Tensor:
+        """The random part: a prepared image to (3, H, W)."""
+        if self.margin:
+            image = self.pad(self.crop(image))
+        if self.satellite and view == self.satellite:
+            image = self.turn(image)
+        augmented: Tensor = self.mirror(self.crop(image))
+        return augmented
+
+
+class RecordImages(Dataset[tuple[Tensor, int]]):
+    """Images of records at one size, with their training labels (-1 where there is none).
+
+    Args:
+        records: what to read.
+        size: (height, width) in pixels.
+        margin: the data set's, see `read_image`.
+        augment: for training.
+        keep: keep images as they are before anything random, up to `KEEP_BYTES`; for loading in one process.
+    """
+
+    def __init__(
+        self,
+        records: Sequence[Record],
+        size: tuple[int, int],
+        *,
+        margin: int = 0,
+        augment: Augmentation | None = None,
+        keep: bool = False,
+    ):
+        self.records, self.size, self.margin, self.augment = records, size, margin, augment
+        self.room = KEEP_BYTES if keep else 0
+        self.kept: dict[int, Tensor] = {}
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        record, image = self.records[index], self.kept.get(index)
+        if image is None:
+            augment = self.augment
+            image = augment.prepare(record.path) if augment else read_image(record.path, self.size, self.margin)
+            if image.nbytes <= self.room:
+                self.kept[index] = image
+                self.room -= image.nbytes
+        return self.augment(image, record.view) if self.augment else image, record.label
+
+
+class IdentityBatches(Sampler[list[int]]):
+    """P x K batches: K images each of batch_size / K identities.
+
+    An epoch is floor(images / (identities * K)) rounds, at least one. A round shuffles the identities and takes K
+    images of each, without replacement where it has K; where an identity has images of the satellite view, one of them
+    and K - 1 others. The list is cut into batches; an incomplete last one is dropped.
+    Every epoch's draw depends on the seed and the epoch's number alone, so that a resumed run sees the same batches.
+
+    Args:
+        records: training images with their labels.
+        batch_size: images a batch.
+        instances: K.
+        seed: of the whole run.
+        satellite: name of the view that gives one image, see `Layout`; none if empty.
+
+    Raises:
+        BadInput: fewer identities than a batch needs.
+    """
+
+    def __init__(self, records: Sequence[Record], batch_size: int, instances: int, seed: int, satellite: str = ""):
+        labels = np.array([record.label for record in records])
+        above = np.array([bool(satellite) and record.view == satellite for record in records])
+        order = labels.argsort(kind="stable")
+        groups = np.split(order, np.flatnonzero(np.diff(labels[order])) + 1)
+        self.images = [(group[above[group]], group[~above[group]]) for group in groups]  # an identity each
+        self.batch_size, self.instances, self.seed = batch_size, instances, seed
+        self.rounds = max(1, len(labels) // (len(self.images) * instances))
+        self.epoch = 1
+        needed = -(-batch_size // instances)
+        if len(self.images) < needed:
+            raise BadInput(
+                f"A batch of {batch_size} with {instances} images each needs {needed} identities, but the training set "
+                f"has {len(self.images)}: give --batch-size {len(self.images) * instances} or less, or more identities."
+            )
+
+    def __len__(self) -> int:
+        return self.rounds * len(self.images) * self.instances // self.batch_size
+
+    def __iter__(self) -> Iterator[list[int]]:
+        rng = np.random.default_rng((self.seed, self.epoch))
+        order = [
+            int(image)
+            for _ in range(self.rounds)
+            for identity in rng.permutation(len(self.images))
+            for image in self.draw(rng, *self.images[identity])
+        ]
+        for batch in range(len(self)):
+            yield order[batch * self.batch_size : (batch + 1) * self.batch_size]
+
+    def draw(self, rng: np.random.Generator, above: Indices, others: Indices) -> Indices:
+        """K images of one identity."""
+        one = rng.choice(above, 1) if len(above) and len(others) else above[:0]
+        rest = others if len(others) else above
+        K = self.instances - len(one)
+        return np.concatenate([one, rng.choice(rest, K, replace=len(rest) < K)])

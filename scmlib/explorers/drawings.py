@@ -1,0 +1,157 @@
+"""What the explorers draw: pure functions from tables and arrays to figures."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+from scipy.ndimage import binary_erosion
+
+from scmlib.analysis.mask_scores import lift
+from scmlib.data.truth import OCCLUDER, PERSON, REGION_COLOURS, region_share
+from scmlib.errors import BadInput
+from scmlib.explorers.views import Listing, MaskView, Picture, Probe
+from scmlib.figures.panels import Floats, Panel, blend, blocks, draw_panels
+from scmlib.figures.style import RIGHT, WRONG
+from scmlib.ranking import Ranking
+
+OUTLINE = 2  # pixels, of what was put in front
+
+FRAMES = {True: to_hex(RIGHT), False: to_hex(WRONG)}
+
+
+def draw_mask_view(
+    view: MaskView,
+    *,
+    part: int = 1,
+    cell: tuple[int, int] = (0, 0),
+    opacity: float = 0.7,
+    threshold: float = 0.0,
+    height: float = 2.0,
+) -> Figure:
+    """The masks of one picture; below them the truth, what the masks come from at one cell, and what they score.
+
+    Args:
+        view: see `view_masks`.
+        part: whose mask is framed and whose prior is shown, from 1.
+        cell: row and column of the grid, from 0; its affinities between parts are shown.
+        opacity: of the masks over the picture, in [0, 1].
+        threshold: cells of a lower mask value show the picture alone.
+        height: of a picture, in inches.
+    """
+    P, h, w = view.competitive.shape
+    if not (1 <= part <= P and 0 <= cell[0] < h and 0 <= cell[1] < w):
+        raise BadInput(f"Part {part} or cell {cell} isn't there: there are {P} parts on a grid of {h} x {w}.")
+    cooperative, (pixels, width) = view.competitive.sum(0), view.picture.shape[:2]
+    top = max(1.0, float(cooperative.max()))
+    mark = (cell[1] / w, cell[0] / h, 1 / w, 1 / h)
+    masks = [Panel(view.picture, "picture", f"cell {cell[0]}, {cell[1]}", cell=mark)]
+    for i, mask in enumerate(view.competitive, 1):
+        frame = FRAMES[False] if i == part else ""
+        shown = blend(view.picture, mask, top, opacity, threshold)
+        masks.append(Panel(shown, f"competitive {i}", f"{mask[cell]:.2f} there", frame, mark))
+    shown = blend(view.picture, cooperative, top, opacity, threshold)
+    masks.append(Panel(shown, "cooperative", f"{cooperative[cell]:.2f} there", cell=mark))
+    prior, walk = view.prior[part - 1], view.walk[cell]
+    shaded = blocks(prior, float(view.prior.max()), (pixels, width), f"prior of {part}", f"{prior[cell]:.2f} there")
+    affinity = view.affinity[cell]
+    most = float(np.abs(affinity).max())
+    alike = blocks(affinity, most, (pixels, pixels), f"{P} x {P} affinity there", "its softmax by row:", signed=True)
+    mixes = blocks(walk, 1.0, (pixels, pixels), "random walk there", "a row: what enters a part")
+    sources = [shaded._replace(cell=mark), alike._replace(numbers=affinity), mixes._replace(numbers=walk)]
+    if view.truth is not None:
+        sources.insert(0, Panel(np.array(REGION_COLOURS, np.uint8)[view.truth], "truth", "grey: occluder"))
+    scores = f"{_scores_line(view, cooperative, threshold)} Masks: dark is 0, bright is {top:.2f}."
+    alt = (
+        f"Masks of one picture. In cell {cell[0]}, {cell[1]} the competitive masks are "
+        f"{_joined(view.competitive[:, cell[0], cell[1]])}; the transition matrix between the parts there has "
+        f"{_joined(np.diag(walk))} on its diagonal. {scores}"
+    )
+    return draw_panels([masks, sources], alt, height=height, text=scores)
+
+
+def _joined(values: Floats) -> str:
+    return ", ".join(f"{value:.2f}" for value in values)
+
+
+def _scores_line(view: MaskView, cooperative: Floats, threshold: float) -> str:
+    """What the cooperative mask of one picture scores, in words."""
+    told = f"Cooperative mask: {float((cooperative >= max(threshold, 1e-6)).mean()):.0%} of the cells"
+    told += f" reach {threshold:.2f}." if threshold else " are above zero."
+    if view.truth is None:
+        return told + " No index map: the answer isn't known."
+    mask = torch.from_numpy(np.asarray(cooperative))[None]
+    grid = (cooperative.shape[0], cooperative.shape[1])
+    lifts = [lift(mask, region_share(view.truth[None], regions, grid)) for regions in (PERSON, (OCCLUDER,))]
+    on = ["not shown" if np.isnan(value) else f"{value:.2f}" for value in lifts]
+    return f"{told} Lift on the visible person: {on[0]}; on the occluder: {on[1]}."
+
+
+def _listed(listing: Listing, gallery: Callable[[int], Picture]) -> list[Panel]:
+    """The head of a ranked list; right and wrong by colour, line and sign."""
+    signs = {True: "\N{CHECK MARK} right", False: "\N{BALLOT X} wrong"}
+    return [
+        Panel(gallery(position), f"{place}", signs[hit], FRAMES[hit])
+        for place, (position, hit) in enumerate(zip(listing.head, listing.right, strict=True), 1)
+    ]
+
+
+def draw_lab(before: Probe, after: Probe, gallery: Callable[[int], Picture], *, height: float = 1.9) -> Figure:
+    """A query as it is and below it with an occluder: masks, similarity, and the head of the ranked list.
+
+    Args:
+        before: the query as it is.
+        after: the same with something in front of it.
+        gallery: the picture at a position of the gallery.
+        height: of a picture, in inches.
+    """
+    top = max(1.0, float(before.cooperative.max()), float(after.cooperative.max()))
+    rows, told = [], []
+    for name, seen in (("before", before), ("after", after)):
+        facts = f"match {seen.listing.similarity:.2f}, rank {seen.listing.rank}"
+        mass = f"{seen.on_occluder:.0%} on it" if seen.occluder.any() else "nothing added"
+        masked = blend(seen.picture, seen.cooperative, top)
+        masked[seen.occluder & ~binary_erosion(seen.occluder, iterations=OUTLINE)] = 255
+        rows.append(
+            [
+                Panel(seen.picture, name, facts),
+                Panel(masked, "cooperative", mass),
+                *_listed(seen.listing, gallery),
+            ]
+        )
+        told.append(
+            f"{name}: similarity to the nearest true match {seen.listing.similarity:.2f}, first true match at rank "
+            f"{seen.listing.rank}, {sum(seen.listing.right)} of the first {len(seen.listing.head)} right"
+        )
+    text = f"{after.occluder.mean():.0%} of the picture hidden, outlined in white on the mask; "
+    text += f"{after.on_occluder:.0%} of the mask lies on it. Mask: dark is 0, bright is {top:.2f}."
+    return draw_panels(
+        rows, f"A query before and after it is hidden. {'; '.join(told)}. {text}", height=height, text=text
+    )
+
+
+def draw_listing(
+    query: Picture, listing: Listing, gallery: Callable[[int], Picture], ranking: Ranking, names: Sequence[str]
+) -> Figure:
+    """A query, the head of its ranked list, and the figures of all queries, with some of the embeddings.
+
+    Args:
+        query: its picture.
+        listing: its ranked list.
+        gallery: the picture at a position of the gallery.
+        ranking: of all queries.
+        names: the embeddings that count.
+    """
+    figures = ", ".join(f"{name.replace('top', 'rank-')} {value:.1%}" for name, value in ranking.figures().items())
+    below = f"rank {listing.rank}, AP {listing.ap:.0%}"
+    text = "\n".join(textwrap.wrap(f"{' + '.join(names)}: {figures} over {ranking.num_valid} queries.", 110))
+    alt = (
+        f"A query and its first {len(listing.head)} gallery images by {', '.join(names)}: {sum(listing.right)} are "
+        f"right, the first true match stands at rank {listing.rank}, average precision {listing.ap:.0%}. "
+        f"All queries: {figures}."
+    )
+    return draw_panels([[Panel(query, "query", below), *_listed(listing, gallery)]], alt, height=1.9, text=text)

@@ -1,0 +1,238 @@
+"""Figures of masks: over pictures, their priors, a graph and its cut, diffusion, and the table of scores."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.colors import Normalize, TwoSlopeNorm
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from scmlib.data.truth import REGIONS
+from scmlib.errors import BadInput
+from scmlib.figures.panels import Floats, blocks, draw_panels
+from scmlib.figures.style import COLOURS, HEAT, MASKS, REGION_MAP, Pictures, bare, new_figure
+from scmlib.mask import striped_prior
+
+GROUPS = ((COLOURS[0], "o", "-"), (COLOURS[1], "s", "--"))  # colour, marker and line of a graph's two sides
+
+LIFTS = ("person", "occluder")
+
+# Which way good masks go. No score stands alone: a uniform mask covers everything.
+WANTED = {"person": "↑", "occluder": "↓", "coverage": "↑", "parts": "↑", "overlap": "↓", "shrink": "↑"}
+
+
+def draw_cut(points: Floats, affinity: Floats, values: Floats) -> Figure:
+    """A graph, an edge the thicker the more alike its ends are, and the values whose signs cut it in two.
+
+    The side of the first node is drawn as `draw_diffusion` draws the first group.
+
+    Args:
+        points: (N, 2), where the nodes lie.
+        affinity: (N, N) in [0, 1].
+        values: (N,), an eigenvector's.
+    """
+    figure = new_figure(
+        8.5,
+        3.2,
+        f"A graph of {len(points)} nodes and the values that cut it, node by node: {_listed(values)}. "
+        f"{int((values > 0).sum())} are above zero.",
+    )
+    left, right = figure.subplots(1, 2)
+    for i, j in np.argwhere(np.triu(affinity, 1) > 0.02):
+        left.plot(*points[[i, j]].T, color="0.6", linewidth=4 * affinity[i, j], zorder=0)
+    first = (values > 0) == (values[0] > 0)
+    for (colour, marker, _), side in zip(GROUPS, (first, ~first), strict=True):
+        left.scatter(*points[side].T, marker=marker, s=130, color=colour)
+        right.scatter(np.flatnonzero(side), values[side], marker=marker, s=60, color=colour)
+    for node, point in enumerate(points):
+        left.annotate(str(node), point, color="white", ha="center", va="center", fontsize="small")
+    right.axhline(0, color="0.6")
+    left.set(title="thick edge: large affinity", xlabel="x", ylabel="y", aspect="equal")
+    right.set(title="the sign is the cut", xlabel="node", ylabel="value", xticks=range(len(points)))
+    sns.despine(figure)
+    return figure
+
+
+def draw_diffusion(values: Floats, groups: NDArray[np.int64]) -> Figure:
+    """Each node's value after 0, 1, 2, ... steps of diffusion.
+
+    Args:
+        values: (T + 1, N).
+        groups: (N,) of zeros and ones, the side that each node is on.
+    """
+    ends = [f"{name} from {_listed(values[0, groups == i])} to {_listed(values[-1, groups == i])}" for i, name in
+            enumerate(("first group", "second group"))]  # fmt: skip
+    figure = new_figure(7.5, 3.2, f"Values over {len(values) - 1} steps of diffusion. {'; '.join(ends)}.")
+    axes = figure.subplots()
+    for i, (colour, marker, line) in enumerate(GROUPS):
+        drawn = axes.plot(values[:, groups == i], color=colour, marker=marker, markersize=4, linestyle=line)
+        drawn[0].set_label(f"{('first', 'second')[i]} group")
+    axes.set(xlabel="steps of diffusion", ylabel="value")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.legend(frameon=False)
+    sns.despine(ax=axes)
+    return figure
+
+
+def _listed(values: Floats) -> str:
+    return ", ".join(f"{value:z.2f}" for value in values)
+
+
+def summarise(table: pd.DataFrame) -> pd.DataFrame:
+    """One number for each method and score: the cooperative mask's, and the mean over the competitive masks.
+
+    Args:
+        table: what `score_methods` gives.
+
+    Returns:
+        A row for each method, in the table's order; columns named score and masks, e.g. `person, cooperative` and
+        `person, competitive`. Means leave NaN out; NaN where nothing else is left.
+    """
+    masks = np.where(table["mask"] == "cooperative", ", cooperative", ", competitive")
+    means = table.assign(column=table["score"] + masks).groupby(["method", "column"], sort=False)["value"].mean()
+    return means.unstack("column", sort=False)
+
+
+def draw_scores(table: pd.DataFrame) -> Figure:
+    """Heat maps of `summarise`: lifts on the left, all other scores on the right.
+
+    White is a lift of 1 and any other score of 0; purple lies above, orange below. The colour scales are fixed, so
+    that figures of two runs can be laid side by side; values beyond them take the last colour, and every cell says
+    its number. A score that isn't defined is a dash.
+
+    Args:
+        table: what `score_methods` gives.
+    """
+    values = summarise(table)
+    names = [column.replace(",", "") for column in values.columns]
+    said = "; ".join(
+        f"{method}: " + ", ".join(f"{name} {_written(x)}" for name, x in zip(names, row, strict=True))
+        for method, row in zip(values.index, values.to_numpy(), strict=True)
+    )
+    figure = new_figure(10.5, 0.42 * len(values) + 2.1, f"Scores of the masks of {len(values)} methods. {said}.")
+    is_lift = values.columns.str.startswith(LIFTS)
+    lifts, others = values.loc[:, is_lift], values.loc[:, ~is_lift]
+    left, right = figure.subplots(1, 2, width_ratios=[lifts.shape[1], others.shape[1]])
+    _heat_map(left, lifts, TwoSlopeNorm(1, 0, 4), "lift")
+    _heat_map(right, others, Normalize(-1, 1), "score")
+    left.set(title="Lift on the visible person and on the occluder", ylabel="method")
+    right.set(title="All other scores", ylabel="", yticks=[])
+    figure.supxlabel("Competitive: mean over masks or pairs. The arrow points the way good masks go.", fontsize="small")
+    return figure
+
+
+def _written(value: float) -> str:
+    """Two decimals, a dash for NaN, and no minus before a zero."""
+    return "-" if np.isnan(value) else f"{value:z.2f}"
+
+
+def _heat_map(axes: Axes, values: pd.DataFrame, norm: Normalize, label: str) -> None:
+    """One annotated heat map with its colour bar below."""
+    bar = {"label": label, "location": "bottom", "aspect": 40, "pad": 0.02}
+    sns.heatmap(values, ax=axes, cmap=HEAT, norm=norm, annot=values.map(_written), fmt="", linewidths=1, cbar_kws=bar)
+    for row, column in np.argwhere(values.isna().to_numpy()):  # seaborn leaves these cells empty
+        axes.text(column + 0.5, row + 0.5, "-", ha="center", va="center")
+    names = [column.split(", ") for column in values.columns]
+    axes.set_xticklabels([f"{score} {WANTED[score]}\n{masks}" for score, masks in names], rotation=0)
+    axes.set_xlabel("")
+    axes.tick_params(length=0)
+
+
+def draw_masks(
+    pictures: Pictures,
+    competitive: NDArray[np.float32],
+    truth: NDArray[np.uint8] | None = None,
+    titles: Sequence[str] = (),
+    names: tuple[str, str] = ("competitive", "cooperative"),
+) -> Figure:
+    """A row an image: the picture, each competitive mask and the cooperative mask over it, and the truth if known.
+
+    Args:
+        pictures: (N, H, W, 3) uint8.
+        competitive: (N, P, h, w) in [0, 1]; drawn cell by cell, on one scale with their sum.
+        truth: (N, H, W) index maps, see `REGIONS`.
+        titles: a line for each image.
+        names: what one mask is called, and the sum of all.
+    """
+    N, P = competitive.shape[:2]
+    cooperative = competitive.sum(1)
+    top = max(1.0, float(cooperative.max()))
+    one, together = names
+    heads = ["picture", *(f"{one} {i + 1}" for i in range(P)), together, *(["truth"] * (truth is not None))]
+    share = ", ".join(f"{x:.0%}" for x in competitive.mean((0, 2, 3)) / max(1e-9, cooperative.mean()))
+    figure = new_figure(
+        1.05 * len(heads) + 1.3,
+        1.05 * N * pictures.shape[1] / pictures.shape[2] + 1.2,
+        f"Masks of {N} images: {one} 1 to {P} hold {share} of the mass of {together}, which reaches "
+        f"{float(cooperative.max()):.2f} in its strongest cell.",
+    )
+    grid = figure.subplots(N, len(heads), squeeze=False)
+    for row in range(N):
+        for axes, mask in zip(grid[row, 1 : P + 2], [*competitive[row], cooperative[row]], strict=True):
+            drawn = overlay(axes, pictures[row], mask, top)
+        grid[row, 0].imshow(pictures[row])
+        if truth is not None:
+            grid[row, -1].imshow(truth[row], cmap=REGION_MAP, vmin=-0.5, vmax=len(REGIONS) - 0.5)
+        if titles:
+            grid[row, 0].set_ylabel("\n".join(textwrap.wrap(titles[row], 22)), fontsize="small")
+    for axes, head in zip(grid[0], heads, strict=True):
+        axes.set_title(head, fontsize="medium")
+    bare(grid.flat)
+    figure.colorbar(drawn, ax=grid, label="mask value", location="bottom", shrink=0.5, aspect=40, pad=0.02)
+    if truth is not None:
+        patches = [Patch(color=REGION_MAP(i), label=name) for i, name in enumerate(REGIONS)]
+        figure.legend(handles=patches, loc="outside right center", fontsize="small", frameon=False)
+    return figure
+
+
+def overlay(axes: Axes, picture: Pictures, mask: NDArray[np.float32], top: float) -> mpl.image.AxesImage:
+    """A mask, cell by cell, over the grey picture."""
+    height, width = picture.shape[:2]
+    axes.imshow(picture.mean(-1), cmap="gray", vmin=0, vmax=255)
+    return axes.imshow(mask, cmap=MASKS, vmin=0, vmax=top, alpha=0.7, extent=(-0.5, width - 0.5, height - 0.5, -0.5))
+
+
+def draw_prior(parts: int, mask_part: int, rows: int, columns: int = 6, learned: Floats | None = None) -> Figure:
+    """What each part's prior starts as, and, if given, what it became.
+
+    Args:
+        parts: P.
+        mask_part: chunks of rows that a part starts blind to; 0 for none.
+        rows: h of the grid.
+        columns: w of the grid.
+        learned: (P, h, w), a trained model's.
+
+    Raises:
+        BadInput: fewer rows than chunks.
+    """
+    chunks = parts + mask_part - 1
+    if chunks > rows:
+        raise BadInput(
+            f"{parts} parts with mask-part {mask_part} need {chunks} rows, but the grid has {rows}: take fewer parts."
+        )
+    start = striped_prior(parts, rows, columns, mask_part)[0].numpy()
+    blind = [int((part == 0).all(1).sum()) for part in start]
+    shape = (16 * rows, 16 * columns)
+    lines = [
+        [blocks(prior, 1.0, shape, f"part {i}", f"blind to {blind[i - 1]} rows") for i, prior in enumerate(start, 1)]
+    ]
+    alt = f"Priors of {parts} parts on {rows} x {columns} cells, mask-part {mask_part}: blind to {blind} rows each."
+    if learned is not None:
+        top = float(learned.max())
+        lines.append(
+            [
+                blocks(prior, top, shape, f"learned {i}", f"{prior.min():.2f} to {prior.max():.2f}")
+                for i, prior in enumerate(learned, 1)
+            ]
+        )
+        alt += f" Learned priors reach from {float(learned.min()):.2f} to {top:.2f}."
+    return draw_panels(lines, alt, height=2.0, text="bright: 1, the part sees the cell; dark: 0, it starts blind there")

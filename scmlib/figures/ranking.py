@@ -1,0 +1,152 @@
+"""Figures of the evaluation: ranked lists, CMC curves, average precision by hand."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping, Sequence
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from scmlib.figures.style import COLOURS, RIGHT, WRONG, Pictures, bare, new_figure
+from scmlib.ranking import Ranking
+
+
+def draw_cmc(rankings: Mapping[str, Ranking], ranks: int = 20) -> Figure:
+    """CMC curves of several methods on the same queries."""
+    said = "; ".join(f"{name} {r.cmc[0]:.1%} at rank 1, mAP {r.mAP:.1%}" for name, r in rankings.items())
+    figure = new_figure(5.6, 3.6, f"Share of queries with a true match among the first k: {said}.")
+    axes = figure.subplots()
+    x = np.arange(1, ranks + 1)
+    for i, (name, ranking) in enumerate(rankings.items()):
+        label = f"{name} (mAP {ranking.mAP:.1%})"
+        axes.plot(x, ranking.cmc[:ranks], marker="os^D"[i % 4], markersize=4, color=COLOURS[i], label=label)
+    axes.set(xlabel="rank k", ylabel="queries matched within k", ylim=(0, 1.02), xticks=[1, 5, 10, 15, 20])
+    axes.yaxis.set_major_formatter(mpl.ticker.PercentFormatter(1))
+    axes.legend(frameon=False, loc="center right")
+    sns.despine(ax=axes)
+    return figure
+
+
+def draw_ranked_lists(
+    queries: Pictures,
+    found: Sequence[Pictures],
+    right: Sequence[Sequence[bool]],
+    titles: Sequence[str] = (),
+    captions: Sequence[Sequence[str]] = (),
+) -> Figure:
+    """A row a query: the query, then the head of its ranked list, right and wrong told by colour, sign and line.
+
+    Args:
+        queries: (N, H, W, 3) uint8.
+        found: for each query (k, H, W, 3), best first, junk left out.
+        right: for each query, whether each of them shows the query's identity.
+        titles: a line for each query.
+        captions: for each query, a line below each image found; none if empty.
+    """
+    N, k = len(queries), max(len(pictures) for pictures in found)
+    hits = sum(bool(r[0]) for r in right)
+    figure = new_figure(
+        0.95 * (k + 1) + 0.6,
+        0.95 * N * queries.shape[1] / queries.shape[2] + 0.5 + 0.2 * N * bool(captions),
+        f"Ranked lists of {N} queries, {k} images each: {hits} of the {N} have a true match in first place; "
+        f"{np.mean([np.mean(r) for r in right]):.0%} of the images shown are true matches.",
+    )
+    grid = figure.subplots(N, k + 1, squeeze=False)
+    for row in range(N):
+        grid[row, 0].imshow(queries[row])
+        if titles:
+            grid[row, 0].set_ylabel("\n".join(textwrap.wrap(titles[row], 18)), fontsize="small")
+        for axes, picture, hit in zip(grid[row, 1:], found[row], right[row], strict=False):
+            axes.imshow(picture)
+            height, width = picture.shape[:2]
+            style = {"edgecolor": RIGHT, "linestyle": "-"} if hit else {"edgecolor": WRONG, "linestyle": (0, (2, 1))}
+            axes.add_patch(Rectangle((0, 0), width - 1, height - 1, fill=False, linewidth=3.5, **style))
+            sign = (
+                {"s": "\N{CHECK MARK}", "backgroundcolor": RIGHT}
+                if hit
+                else {"s": "\N{BALLOT X}", "backgroundcolor": WRONG}
+            )
+            axes.text(width * 0.12, height * 0.07, ha="center", va="center", color="white", fontsize=8, **sign)
+    for line, words in zip(grid, captions, strict=False):
+        for axes, word in zip(line[1:], words, strict=False):
+            axes.set_xlabel(word, fontsize="x-small", labelpad=2)
+    for axes, head in zip(grid[0], ["query", *range(1, k + 1)], strict=True):
+        axes.set_title(str(head), fontsize="medium")
+    bare(grid.flat)
+    return figure
+
+
+# How each kind of gallery image is drawn: fill, hatching, sign; no meaning hangs on colour alone.
+ROLES = {
+    "match": (RIGHT, "", "\N{CHECK MARK}"),
+    "stranger": (WRONG, "..", "\N{BALLOT X}"),
+    "junk": ("0.8", "//", "left out"),
+}
+
+
+def draw_strip(table: pd.DataFrame) -> Figure:
+    """One query's gallery as a strip of cards, from the most similar on; junk hangs lower and has no rank.
+
+    Args:
+        table: a row an image, best first, with the columns image (its name), identity, camera, similarity and role, a
+            key of `ROLES`.
+    """
+    ranks = (table["role"] != "junk").cumsum()
+    said = "; ".join(
+        f"image {row.image}, similarity {row.similarity:.2f}, {row.role}"
+        + ("" if row.role == "junk" else f" at rank {rank}")
+        for rank, row in zip(ranks, table.itertuples(), strict=True)
+    )
+    figure = new_figure(1.0 * len(table), 2.3, f"A gallery of {len(table)} in order of similarity: {said}.")
+    axes = figure.subplots()
+    for x, (rank, row) in enumerate(zip(ranks, table.itertuples(), strict=True)):
+        colour, hatch, sign = ROLES[str(row.role)]
+        low = -0.45 if row.role == "junk" else 0.0
+        axes.add_patch(Rectangle((x + 0.06, low), 0.88, 1, fill=False, ec=colour, lw=3, hatch=hatch, alpha=0.6))
+        told = f"image {row.image}\nidentity {row.identity}\ncamera {row.camera}\n{row.similarity:.2f}\n{sign}"
+        box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1.5}
+        axes.text(x + 0.5, low + 0.5, told, ha="center", va="center", fontsize="small", bbox=box)
+        if row.role != "junk":
+            axes.text(x + 0.5, 1.05, f"rank {rank}", ha="center", va="bottom", fontsize="small")
+    axes.set(xlim=(0, len(table)), ylim=(-0.5, 1.25))
+    bare([axes])
+    return figure
+
+
+def draw_precision(right: Sequence[bool]) -> Figure:
+    """Both forms of average precision as areas below precision against recall, for one ranked list without junk.
+
+    Args:
+        right: whether each image of the list is a true match, best first; one is at least.
+    """
+    hits = np.flatnonzero(right)
+    n, i = len(hits), np.arange(1, len(hits) + 1)
+    after = i / (hits + 1)
+    before = np.where(hits > 0, (i - 1) / np.maximum(hits, 1), 1.0)
+    rectangular, trapezoid = after.mean(), ((after + before) / 2).mean()
+    figure = new_figure(
+        8,
+        3.1,
+        f"Precision against recall for true matches at ranks {', '.join(map(str, hits + 1))}: the rectangles cover "
+        f"{rectangular:.3f}, the trapezoids {trapezoid:.3f}.",
+    )
+    panels = figure.subplots(1, 2, sharey=True)
+    for axes, title, left in zip(
+        panels, (f"rectangles: {rectangular:.3f}", f"trapezoids: {trapezoid:.3f}"), (after, before), strict=True
+    ):
+        for k in range(n):
+            x, y = [k / n, (k + 1) / n], [left[k], after[k]]
+            axes.fill_between(x, y, color=RIGHT, alpha=0.25, lw=0)
+            axes.plot([x[0], *x, x[1]], [0, *y, 0], color=RIGHT, lw=1)
+            axes.annotate(f"rank {hits[k] + 1}", (x[1], after[k]), (0, 5), textcoords="offset points", ha="right")
+        axes.plot((np.arange(n) + 1) / n, after, "o", color=RIGHT)
+        axes.set(title=title, xlabel="recall: share of the true matches found", xlim=(0, 1.03), ylim=(0, 1.12))
+        axes.set_xticks(np.arange(n + 1) / n, [f"{k}/{n}" for k in range(n + 1)])
+        sns.despine(ax=axes)
+    panels[0].set_ylabel("precision: share that is right")
+    return figure

@@ -1,0 +1,225 @@
+"""Figures of the network and its training: architecture, losses, triplets, learning rate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Circle
+from numpy.typing import NDArray
+
+from scmlib.errors import BadInput
+from scmlib.figures.style import COLOURS, RIGHT, WRONG, new_figure
+from scmlib.schedule import learning_rate
+
+Floats = NDArray[np.float64]
+
+PLACES = {  # of the pieces whose output has a shape: left to right, two branches one above the other
+    "picture": (0, 0),
+    "stem": (1, 0),
+    "layer1": (2, 0),
+    "layer2": (3, 0),
+    "layer3": (4, 0),
+    "branch_1": (5.2, 0.8),
+    "branch_2": (5.2, -0.8),
+    "scm": (6.4, -1.7),
+}
+
+ENDS = {  # of the poolings: place, and the pieces that each is made from
+    "global mean": ((7.5, 1.2), ("branch_1",)),
+    "global max": ((7.5, 0.4), ("branch_1",)),
+    "cooperative mean": ((7.5, -0.6), ("branch_2", "scm")),
+    "competitive max": ((7.5, -1.7), ("branch_2", "scm")),
+}
+
+
+def draw_network(shapes: Mapping[str, Sequence[int]], parts: int, length: int) -> Figure:
+    """Which piece feeds which, and the shape that each gives for one picture.
+
+    Args:
+        shapes: by the names of `PLACES`, (channels, height, width) of the output.
+        parts: P.
+        length: D, of an embedding.
+    """
+    written = {name: " × ".join(str(side) for side in shapes[name]) for name in PLACES}
+    said = "; ".join(f"{name} {shape}" for name, shape in written.items())
+    figure = new_figure(
+        10.5,
+        3.9,
+        f"The network from left to right, with channels × height × width of each output: {said}. Branch 1 gives the "
+        f"global embeddings by mean and maximum; branch 2, under the masks, one cooperative and {parts} competitive "
+        f"embeddings; each has length {length}.",
+    )
+    axes = figure.subplots()
+    style: dict[str, Any] = {"boxstyle": "round,pad=0.35", "facecolor": "white", "edgecolor": "0.4"}
+    centred: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": "small", "zorder": 2}
+    for name, place in PLACES.items():
+        special = {"facecolor": (*COLOURS[4], 0.25)} if name == "scm" else {}
+        axes.text(*place, f"{name}\n{written[name]}", **centred, bbox=style | special)
+    chain = ["picture", "stem", "layer1", "layer2", "layer3"]
+    links = [(PLACES[a], PLACES[b]) for a, b in pairwise(chain)]
+    links += [(PLACES["layer3"], PLACES["branch_1"]), (PLACES["layer3"], PLACES["branch_2"])]
+    links += [(PLACES["branch_2"], PLACES["scm"])]
+    for name, (place, sources) in ENDS.items():
+        count = parts if name == "competitive max" else 1
+        colour = COLOURS[0] if sources == ("branch_1",) else COLOURS[1]
+        label = f"{name}: {count} embedding{'s' * (count > 1)}"
+        axes.text(*place, label, **centred | {"ha": "left"}, bbox=style | {"edgecolor": colour, "linewidth": 1.5})
+        links += [(PLACES[source], (place[0] + 0.3, place[1])) for source in sources]
+    for (x, y), (to_x, to_y) in links:  # from right edge to left edge
+        axes.annotate("", (to_x - 0.38, to_y), (x + 0.38, y), arrowprops={"arrowstyle": "->", "color": "0.5"})
+    axes.set(xlim=(-0.5, 9.2), ylim=(-2.1, 1.5))
+    axes.axis("off")
+    return figure
+
+
+def draw_triplets(embeddings: Floats, identities: Sequence[int], names: Sequence[str]) -> Figure:
+    """A panel for each anchor: its farthest positive, its nearest negative and what the pair costs.
+
+    Args:
+        embeddings: (B, 2), any length; drawn at length 1.
+        identities: (B,); shown by colour and marker.
+        names: (B,) of the vectors.
+    """
+    unit = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
+    distance = np.linalg.norm(unit[:, None] - unit, axis=2)  # (B, B)
+    ids = np.array(identities)
+    same = ids[:, None] == ids
+    farthest = np.where(same, distance, -1).argmax(1).tolist()
+    nearest = np.where(same, np.inf, distance).argmin(1).tolist()
+    rows = range(len(unit))
+    positive, negative = distance[rows, farthest], distance[rows, nearest]
+    loss = np.logaddexp(0, positive - negative)  # softplus
+    said = "; ".join(
+        f"anchor {names[i]}: farthest positive {names[farthest[i]]} at {positive[i]:.2f}, nearest negative "
+        f"{names[nearest[i]]} at {negative[i]:.2f}, loss {loss[i]:.2f}"
+        for i in rows
+    )
+    alt = f"Hardest pairs of {len(unit)} vectors on the unit circle. {said}. Mean {loss.mean():.3f}."
+    figure = new_figure(2.6 * len(unit), 3.2, alt)
+    panels = figure.subplots(1, len(unit), squeeze=False)[0]
+    for anchor, axes in enumerate(panels):
+        axes.add_patch(Circle((0, 0), 1, fill=False, color="0.85"))
+        for other, colour, line in ((farthest[anchor], RIGHT, "-"), (nearest[anchor], WRONG, "--")):
+            axes.plot(*unit[[anchor, other]].T, color=colour, linestyle=line, linewidth=2, zorder=1)
+        for i, name in enumerate(names):
+            chosen = {"edgecolor": "black", "linewidth": 2} if i == anchor else {}
+            marker = "os^D"[int(np.unique(ids).searchsorted(ids[i])) % 4]
+            axes.scatter(*unit[i], s=70, marker=marker, color="0.35", zorder=2, **chosen)
+            axes.annotate(name, unit[i] * 1.22, ha="center", va="center")
+        title = f"anchor {names[anchor]}: {positive[anchor]:.2f} − {negative[anchor]:.2f}\nloss {loss[anchor]:.2f}"
+        axes.set_title(title, fontsize="medium")
+        axes.set(xlim=(-1.45, 1.45), ylim=(-1.45, 1.45), aspect="equal", xticks=[-1, 0, 1], yticks=[-1, 0, 1])
+        sns.despine(ax=axes)
+    handles = [
+        Line2D([], [], color=RIGHT, linestyle="-", linewidth=2, label="farthest positive"),
+        Line2D([], [], color=WRONG, linestyle="--", linewidth=2, label="nearest negative"),
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False)
+    return figure
+
+
+def draw_losses(losses: Mapping[str, Sequence[float]], guessing: float, unit: str = "epoch") -> Figure:
+    """Losses of several trainings, and what guessing would cost.
+
+    Args:
+        losses: by name, one value an epoch or step, in nats.
+        guessing: the cross-entropy of equal probabilities, the logarithm of the number of classes.
+        unit: of the horizontal axis.
+    """
+    said = "; ".join(f"{name}: from {values[0]:.2f} to {values[-1]:.2f}" for name, values in losses.items())
+    figure = new_figure(7, 3.2, f"Cross-entropy against {unit}s. {said}. Guessing costs {guessing:.2f}.")
+    axes = figure.subplots()
+    for i, (name, values) in enumerate(losses.items()):
+        style = ("-", "--", "-.", ":")[i % 4]
+        axes.plot(range(1, len(values) + 1), values, color=COLOURS[i], linestyle=style, linewidth=2, label=name)
+    axes.axhline(guessing, color="0.6", linestyle=(0, (1, 3)), label="guessing")
+    axes.set(xlabel=unit, ylabel="cross-entropy (nats)", ylim=(0, None))
+    axes.xaxis.set_major_locator(mpl.ticker.MaxNLocator(integer=True))
+    axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+    sns.despine(ax=axes)
+    return figure
+
+
+def draw_training(log: pd.DataFrame) -> Figure:
+    """Loss terms and learning rate against epochs, from a run's log."""
+    first, last = log.iloc[0], log.iloc[-1]
+    figure = new_figure(
+        11,
+        3.4,
+        f"Training: the loss falls from {first['loss']:.2f} in epoch {first['epoch']:.0f} to {last['loss']:.2f} in "
+        f"epoch {last['epoch']:.0f}; the learning rate peaks at {log['learning_rate'].max():.3g}.",
+    )
+    identity, others, rate = figure.subplots(1, 3, gridspec_kw={"wspace": 0.08})
+    for i, name in enumerate(str(name) for name in log if str(name).startswith("cross_entropy_")):
+        labels = {0: "global, mean", 1: "cooperative, mean", 2: "global, max"}
+        identity.plot(
+            log["epoch"],
+            log[name],
+            "-:"[i // len(COLOURS) % 2],
+            color=COLOURS[i % len(COLOURS)],
+            label=labels.get(i, f"competitive {i - 2}, max"),
+        )
+    identity.set(title="Identity loss of each embedding", ylabel="cross-entropy (nats)", ylim=(0, None))
+    others.plot(log["epoch"], log["triplet_0"], color=COLOURS[0], label="triplet, global")
+    others.plot(log["epoch"], log["triplet_1"], color=COLOURS[1], label="triplet, cooperative")
+    others.set(title="Triplet loss and overlap of masks", ylabel="triplet loss", ylim=(0, None))
+    shared = others.twinx()
+    shared.plot(log["epoch"], log["overlap"], color="0.4", linestyle="--", label="overlap (right axis)")
+    shared.set(ylabel="overlap, summed over a batch", ylim=(0, None))
+    lines = [*others.get_lines(), *shared.get_lines()]
+    others.legend(lines, [str(line.get_label()) for line in lines], fontsize="small", frameon=False, loc="lower right")
+    identity.legend(fontsize="small", frameon=False)
+    rate.step(log["epoch"], log["learning_rate"], where="mid", color=COLOURS[0])
+    rate.set(title="Learning rate", ylabel="learning rate", ylim=(0, None))
+    for axes in (identity, others, rate):
+        axes.set_xlabel("epoch")
+        axes.spines["top"].set_visible(False)
+    return figure
+
+
+def draw_schedule(lr: float, epochs: tuple[int, int], ema_ratio: float, ema_extra: int) -> Figure:
+    """The learning rate of every epoch, and which epochs' weights are averaged.
+
+    Args:
+        lr: peak rate.
+        epochs: (e0, E): the warm-up's length, and where the cosine would reach zero.
+        ema_ratio: averaging starts at this share of E, and the rate is held from there; 1: no averaging.
+        ema_extra: epochs after E.
+
+    Raises:
+        BadInput: a warm-up as long as the whole.
+    """
+    warm_up, last = epochs
+    if not 0 < warm_up < last:
+        raise BadInput(f"A warm-up of {warm_up} epochs doesn't fit before epoch {last}: make it shorter.")
+    x = np.arange(1, last + ema_extra + 1)
+    rate = np.array([learning_rate(int(e), lr=lr, epochs=epochs, ema_ratio=ema_ratio) for e in x])
+    first = max(1, int(last * ema_ratio))
+    averaged = int((x >= first).sum()) if ema_ratio < 1 else 0
+    told = f"weights of {averaged} epochs averaged, from {first} on" if averaged else "no averaging: the last weights"
+    figure = new_figure(
+        7.5,
+        3.2,
+        f"Learning rate over {len(x)} epochs: up to {rate.max():.3g} in epoch {int(rate.argmax()) + 1}, "
+        f"{rate[-1]:.3g} in the last; {told}.",
+        layout="none",
+    )
+    axes = figure.add_axes((0.1, 0.16, 0.87, 0.73))
+    axes.step(x, rate, where="mid", color=COLOURS[0], lw=2)
+    axes.scatter(
+        x[:warm_up], rate[:warm_up], marker="^", color=COLOURS[1], label=f"warm-up, {warm_up} epochs", zorder=3
+    )
+    if averaged:
+        axes.axvspan(first - 0.5, x[-1] + 0.5, color=COLOURS[2], alpha=0.2, label=f"averaged, {averaged} epochs")
+    axes.set(xlabel="epoch", ylabel="learning rate", ylim=(0, None), xlim=(0.5, x[-1] + 0.5), title=told)
+    axes.legend(frameon=False)
+    sns.despine(ax=axes)
+    return figure

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+from scmlib.cli.main import cli
+from scmlib.errors import BadInput
+from tests.trees import write_tree
+
+
+def scm(*arguments: object) -> str:
+    """What a command prints on standard output."""
+    result = CliRunner().invoke(cli, [str(argument) for argument in arguments], catch_exceptions=False)
+    assert result.exit_code == 0
+    return result.stdout
+
+
+@pytest.fixture
+def where(data_root: Path, tmp_path: Path) -> list[object]:
+    return ["--dataset", "synthetic", "--dataset-root", data_root, "--out", tmp_path]
+
+
+def test_scores_of_a_run(run: Path, where: list[object], tmp_path: Path) -> None:
+    said = scm("scores", run, *where)
+    table = pd.read_csv(tmp_path / "mask_scores.csv")
+    assert list(table["method"].unique())[:2] == ["SCM", "SCM, mean mask"]
+    assert all(method in said for method in table["method"])
+    assert (tmp_path / "mask_scores.png").stat().st_size > 10_000
+
+
+def test_clinic_of_a_run(run: Path, where: list[object], tmp_path: Path) -> None:
+    said = scm("clinic", run, *where)
+    assert "100.0%" in next(line for line in said.splitlines() if line.startswith("query left in the gallery"))
+    assert (tmp_path / "clinic.png").is_file()
+
+
+def test_occlusion_of_a_run(run: Path, where: list[object], tmp_path: Path) -> None:
+    answer = json.loads(scm("occlusion", run, *where, "--ratio", 0.3, "--position", "bottom", "--json"))
+    table = pd.read_csv(tmp_path / "occlusion.csv")
+    assert list(table["ratio"].unique()) == [0, 0.3]
+    assert set(table["kind"]) == {"block", "object", "person"} == set(answer["robustness"]) - {"overall"}
+    assert len(answer["sweep"]) == len(table)
+    assert (tmp_path / "occlusion.png").is_file()
+    assert (tmp_path / "occlusion_masks.png").is_file()
+    said = scm("occlusion", run, *where, "--ratio", 0.3)
+    assert "Kept of the unhidden mAP" in said
+
+
+def test_sensitivity_of_a_run(run: Path, where: list[object], tmp_path: Path) -> None:
+    said = scm("sensitivity", run, *where, "--queries", 4)
+    table = pd.read_csv(tmp_path / "sensitivity.csv")
+    assert {"cooperative", "centre", "noise", "person"} <= set(table["map"])
+    assert all(name in said for name in table["map"])
+    assert (tmp_path / "sensitivity.png").is_file()
+
+
+def test_world_without_answers_is_named(run: Path, tmp_path: Path) -> None:
+    write_tree("market1501", tmp_path)
+    command = ["scores", str(run), "--dataset", "market1501", "--dataset-root", str(tmp_path)]
+    with pytest.raises(BadInput, match="has no index map"):
+        CliRunner().invoke(cli, command, catch_exceptions=False)
+
+
+def test_clinic_needs_cameras(run: Path, tmp_path: Path) -> None:
+    write_tree("p_dukemtmc", tmp_path)
+    command = ["clinic", str(run), "--dataset", "p_dukemtmc", "--dataset-root", str(tmp_path)]
+    with pytest.raises(BadInput, match="p_dukemtmc has no camera rule to break"):
+        CliRunner().invoke(cli, command, catch_exceptions=False)
+
+
+def test_nothing_hidden_is_refused(run: Path, where: list[object]) -> None:
+    with pytest.raises(BadInput, match="give a hidden share above 0"):
+        scm("occlusion", run, *where, "--ratio", 0)
+
+
+def test_unknown_variant_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="Unknown variant 'stripes'"):
+        CliRunner().invoke(cli, ["ablation", "--variant", "stripes", "--out", str(tmp_path)], catch_exceptions=False)

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from scmlib.analysis.colours import stripe_histograms
+from scmlib.data.datasets import open_dataset
+from scmlib.data.images import read_image, to_float
+from scmlib.evaluation import evaluate, ranked_gallery
+from scmlib.inference import embed, masks_of
+from scmlib.model import SCM, build_model
+
+
+@pytest.fixture(scope="module")
+def model() -> SCM:
+    torch.manual_seed(0)
+    return build_model("regnet_y_tiny", 5, image_size=(96, 48))
+
+
+def test_embedding_of_an_image_and_of_its_mirror_image_are_one(model: SCM) -> None:
+    images = torch.rand(5, 3, 96, 48)
+    ours = embed(model.train(), images, batch_size=2)
+    assert ours.shape == (5, 6 * 256)
+    assert ours.dtype == np.float32
+    assert np.allclose(np.linalg.norm(ours, axis=1), 1, atol=1e-5)
+    assert np.allclose(ours, embed(model, images.flip(3)), atol=1e-5)
+    assert np.allclose(ours, embed(model, images), atol=1e-5)
+
+
+def test_records_are_read_at_the_size_of_the_model(model: SCM, data_root: Path) -> None:
+    data = open_dataset("synthetic", data_root)
+    images = torch.stack([to_float(read_image(r.path, (96, 48))) for r in data.query[:3]])
+    assert np.allclose(embed(model, data.query[:3]), embed(model, images), atol=1e-6)
+
+
+def test_masks_of_pictures(model: SCM, data_root: Path) -> None:
+    data = open_dataset("synthetic", data_root)
+    pictures = torch.stack([read_image(r.path, (96, 48)) for r in data.query[:3]])
+    masks = masks_of(model, pictures, batch_size=2)
+    assert masks.shape == (3, 3, 6, 3)
+    assert torch.allclose(masks, model(to_float(pictures)).competitive, atol=1e-6)
+
+
+def test_evaluation_of_a_data_set(model: SCM, data_root: Path) -> None:
+    data = open_dataset("synthetic", data_root)
+    evaluation = evaluate(model, data)
+    assert evaluation.ranking.num_valid == len(data.query)
+    assert set(evaluation.ranking.figures()) == {"top1", "top5", "top10", "mAP"}
+    head, right = ranked_gallery(evaluation.query[0] @ evaluation.gallery.T, data.query[0], data.gallery, 5)
+    assert len(head) == len(right) == 5
+    junk = (data.query[0].identity, data.query[0].camera)
+    assert all((data.gallery[i].identity, data.gallery[i].camera) != junk for i in head)
+    position = evaluation.ranking.first_match[0]
+    assert right.index(True) == position if True in right else position >= 5
+
+
+def test_stripe_histograms_tell_colours_apart(data_root: Path) -> None:
+    data = open_dataset("synthetic", data_root)
+    histograms = stripe_histograms(data.query)
+    assert histograms.shape == (len(data.query), 6 * 3 * 16)
+    assert np.allclose(np.linalg.norm(histograms, axis=1), 1, atol=1e-5)
+    similarity = histograms @ histograms.T
+    assert (similarity.argmax(1) == np.arange(len(histograms))).all()

@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from scmlib.checkpoints import load_model, model_for
+from scmlib.data.datasets import open_dataset
+from scmlib.errors import BadInput
+from scmlib.losses import SCMLoss
+from scmlib.schedule import learning_rate
+from scmlib.settings import Settings
+from scmlib.training import Run, choose_gpu, train
+from tests.conftest import error, oracle
+
+
+def test_released_schedules() -> None:
+    for name, rates in oracle("schedules").items():
+        match = re.fullmatch(r"lr(\S+?)_(\d+)_(\d+)_r(\S+?)_x(\d+)", name)
+        assert match
+        lr, e0, last, ratio, extra = match.groups()
+        epochs = range(1, int(last) + int(extra) + 1)
+        ours = [learning_rate(e, lr=float(lr), epochs=(int(e0), int(last)), ema_ratio=float(ratio)) for e in epochs]
+        assert error(ours, rates) < 1e-6
+
+
+def test_run_folder_holds_what_it_promises(run: Path, quick: Settings) -> None:
+    facts = json.loads((run / "settings.json").read_text())
+    assert Settings.from_dict(facts["settings"]) == quick
+    assert facts["classes"] == 12
+    assert {"scmlib", "torch", "python"} <= facts["versions"].keys()
+    log = pd.read_csv(run / "log.csv")
+    assert log["epoch"].tolist() == [1, 2, 3]
+    terms = [f"cross_entropy_{i}" for i in range(6)] + ["triplet_0", "triplet_1", "overlap"]
+    assert [*log] == ["epoch", "loss", *terms, "learning_rate", "seconds"]
+    weights = [1.0] * 6 + [quick.triplet_weight] * 2 + [quick.mask_weight]
+    assert log["loss"].to_numpy() == pytest.approx(log[terms].to_numpy() @ np.array(weights) / sum(weights))
+    assert (run / "state.pt").exists()
+    model, settings = load_model(run)
+    assert settings == quick
+    assert model.image_size == (96, 48)
+
+
+class Killed(Exception):
+    pass
+
+
+def test_resumed_run_ends_with_the_same_weights(run: Path, quick: Settings, tmp_path: Path) -> None:
+    def kill_after_two(log: pd.DataFrame) -> None:
+        if len(log) == 2:
+            raise Killed
+
+    out = tmp_path / "run"
+    with pytest.raises(Killed):
+        train(quick, out, on_epoch=kill_after_two)
+    assert not (out / "model.safetensors").exists()
+    train(quick, out, resume=True)
+    unbroken, resumed = load_file(run / "model.safetensors"), load_file(out / "model.safetensors")
+    assert unbroken.keys() == resumed.keys()
+    assert all(torch.equal(unbroken[name], resumed[name]) for name in unbroken)
+    ours, theirs = pd.read_csv(out / "log.csv"), pd.read_csv(run / "log.csv")
+    pd.testing.assert_frame_equal(ours.drop(columns="seconds"), theirs.drop(columns="seconds"))
+
+
+def test_final_weights_are_the_mean_over_the_last_epochs(quick: Settings, tmp_path: Path) -> None:
+    seen: list[torch.Tensor] = []
+
+    def keep(_: pd.DataFrame) -> None:
+        state = torch.load(tmp_path / "state.pt", weights_only=True)
+        seen.append(state["model"]["feat_list.0.weight"])
+
+    train(quick, tmp_path, on_epoch=keep)  # ratio 0.5 of 2 epochs and one extra: epochs 1 to 3
+    final = load_file(tmp_path / "model.safetensors")["feat_list.0.weight"]
+    assert torch.allclose(final, torch.stack(seen).mean(0), atol=1e-6)
+
+
+def test_without_averaging_the_last_weights_are_kept(quick: Settings, tmp_path: Path) -> None:
+    train(replace(quick, ema_ratio=1.0, ema_extra=0, epochs=(1, 2)), tmp_path)
+    final = load_file(tmp_path / "model.safetensors")
+    last = torch.load(tmp_path / "state.pt", weights_only=True)["model"]
+    assert all(torch.equal(final[name], last[name]) for name in final)
+
+
+def test_frozen_stem_keeps_its_weights_and_moves_its_statistics(quick: Settings, tmp_path: Path) -> None:
+    settings = replace(quick, freeze="stem")
+    before = Run(settings, open_dataset("synthetic", quick.dataset_root), tmp_path, model_for).model.state_dict()
+    before = {name: value.clone() for name, value in before.items() if name.startswith("stem.")}
+    train(settings, tmp_path)
+    after = torch.load(tmp_path / "state.pt", weights_only=True)["model"]
+    assert torch.equal(before["stem.conv.weight"], after["stem.conv.weight"])
+    assert not torch.equal(before["stem.norm.running_mean"], after["stem.norm.running_mean"])
+
+
+@pytest.mark.parametrize("broken", ["loss", "weights"])
+def test_run_that_diverges_stops_and_keeps_the_last_good_state(
+    broken: str, quick: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = Run.step
+
+    def diverge(self: Run, images: torch.Tensor, labels: torch.Tensor) -> SCMLoss:
+        loss = step(self, images, labels)
+        if self.epoch < 2:
+            return loss
+        if broken == "weights":  # by the update, which no loss has seen yet
+            next(self.model.parameters()).data.fill_(torch.nan)
+        return loss._replace(total=torch.tensor(torch.nan if broken == "loss" else 1.0))
+
+    monkeypatch.setattr(Run, "step", diverge)
+    with pytest.raises(BadInput, match=r"became nan in epoch 2: lower --lr .*state of epoch 1 is kept"):
+        train(quick, tmp_path)
+    state = torch.load(tmp_path / "state.pt", weights_only=True)
+    assert state["epoch"] == 1
+    assert all(value.isfinite().all() for value in state["model"].values())
+
+
+def test_run_is_not_overwritten_and_resumed_with_its_own_settings_alone(run: Path, quick: Settings) -> None:
+    with pytest.raises(BadInput, match="holds a run already: add --resume"):
+        train(quick, run)
+    with pytest.raises(BadInput, match=rf"was trained with --lr {quick.lr}, not 0\.5"):
+        train(replace(quick, lr=0.5), run, resume=True)
+
+
+def test_damaged_state_is_named(run: Path, quick: Settings, tmp_path: Path) -> None:
+    (tmp_path / "settings.json").write_bytes((run / "settings.json").read_bytes())
+    (tmp_path / "state.pt").write_bytes((run / "state.pt").read_bytes()[:1000])
+    with pytest.raises(BadInput, match=r"state\.pt can't be resumed"):
+        train(quick, tmp_path, resume=True)
+
+
+def test_resume_with_other_files_is_refused(quick: Settings, run: Path, tmp_path: Path) -> None:
+    copy, root = tmp_path / "run", tmp_path / "data"
+    shutil.copytree(run, copy)
+    shutil.copytree(quick.dataset_root, root)
+    moved = replace(quick, dataset_root=str(root))
+    assert train(moved, copy, resume=True) == copy  # the same files elsewhere
+    open_dataset("synthetic", root).train[0].path.unlink()
+    with pytest.raises(BadInput, match="was trained on other files"):
+        train(moved, copy, resume=True)
+
+
+def test_gpu_is_the_first_of_the_list_or_one_that_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen: list[int] = []
+    monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert choose_gpu("1") == ""
+    assert "GPU 3 isn't here" in choose_gpu("3")
+    assert "One process uses one GPU: 1" in choose_gpu("1,0")
+    assert chosen == [1, 0, 1]
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    assert "no CUDA here" in choose_gpu("0")
+    with pytest.raises(BadInput, match="--gpus first isn't a list of GPU numbers"):
+        choose_gpu("first")

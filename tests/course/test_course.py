@@ -1,0 +1,108 @@
+"""What the notebooks share: where their run comes from, and what a learner is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from scmlib import course
+from scmlib.course import STEPS, check, compare, open_course, open_course_data, say, shortened, show_source
+from scmlib.data.datasets import open_dataset
+from scmlib.data.loading import IdentityBatches
+from scmlib.errors import BadInput
+from scmlib.figures.style import alt_text
+from scmlib.mask import clamp_unit, striped_prior
+from scmlib.settings import recipe
+from tests.trees import write_tree
+
+
+def double(x: Any) -> Any:
+    return 2 * x
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (lambda x: 2 * x, "✓ Right, on all 2 cases."),
+        (lambda x: None, "✗ Not yet. Case 1 of 2"),
+        (lambda x: 3 * x, "gave 3, but should give 2"),
+        (lambda x: x + 1, "Case 2 of 2"),
+        (lambda x: 1 // 0, "stopped with ZeroDivisionError"),
+        (lambda x: "two", "where plain numbers are wanted"),
+        (lambda x: np.ones(3), "gave the shape (3,), but should give ()"),
+    ],
+)
+def test_check_says_what_is_wrong(answer: Callable[[Any], Any], told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    check(answer, double, [(1.0,), (2.0,)])
+    assert told in capsys.readouterr().out
+
+
+def test_check_names_the_place_in_an_array_and_compares_words_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    check(lambda x: x, double, [(torch.tensor([0.0, 0.0, 3.0]),)])
+    assert "is wrong at [2]: it gave 3 there, but should give 6." in capsys.readouterr().out
+    check(lambda: "rate too low", lambda: "rate too high", [()])
+    assert "gave 'rate too low', but should give 'rate too high'." in capsys.readouterr().out
+
+
+def test_check_takes_any_sequence_for_a_list_and_leaves_the_arguments_alone(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for right in (lambda n: range(n), lambda n: np.arange(n), lambda n: tuple(range(n)), lambda n: torch.arange(n)):
+        check(right, lambda n: list(range(n)), [(3,)])
+        assert "✓" in capsys.readouterr().out
+    check(lambda n: [0, 2, 1], lambda n: list(range(n)), [(3,)])
+    assert "is wrong at [1]: it gave 2 there, but should give 1." in capsys.readouterr().out
+    values = np.ones(3)
+    check(lambda x: x.fill(0) or x, lambda x: 0 * x, [(values,)])
+    assert "✓" in capsys.readouterr().out
+    assert values.sum() == 3
+
+
+def test_guesses_stand_beside_outcomes(capsys: pytest.CaptureFixture[str]) -> None:
+    figure = compare({"a": 10, "b": None, "not asked": 3}, {"a": 12.0, "b": 5.0}, "per cent")
+    assert alt_text(figure) == "Guesses and outcomes. a: guessed 10, found 12; b: no guess, found 5."
+    assert not capsys.readouterr().out
+    compare({"a": None}, {"a": 1.0})
+    assert "You haven't guessed" in capsys.readouterr().out
+
+
+def test_prose_and_source_are_shown_to_pages_with_and_without_markdown(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[dict[str, str]] = []
+    monkeypatch.setattr(course, "display", lambda data, raw: shown.append(data))
+    say("**7** of 10.")
+    show_source(clamp_unit, striped_prior, last=1)
+    code = "return torch.where((x >= 0) & (x <= 1), x, x.detach().clamp(0, 1))\n\n\nreturn prior"
+    for data, text in zip(shown, ("**7** of 10.", f"```python\n{code}\n```"), strict=True):
+        assert data == {"text/markdown": text, "text/plain": text}
+
+
+def test_a_short_training_of_other_data_keeps_to_its_steps(tmp_path: Path) -> None:
+    write_tree("market1501", tmp_path)
+    data, settings = open_dataset("market1501", tmp_path), recipe("market1501", "regnet_y_tiny")
+    short = shortened(replace(settings, batch_size=4, instance_num=2), data, quick=False)
+    steps = len(IdentityBatches(data.train, 4, 2, 0))
+    assert short.epochs[1] * steps <= max(STEPS, 2 * steps)
+    assert short.last_epoch == short.epochs[1] <= settings.epochs[1]
+
+
+def test_data_that_are_not_there_are_one_sentence(tmp_path: Path) -> None:
+    for opener in (open_course, open_course_data):
+        with pytest.raises(BadInput, match="Market-1501"):
+            opener("market1501", tmp_path, tmp_path)
+
+
+@pytest.mark.slow
+def test_the_second_notebook_finds_the_first_ones_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first = open_course(runs=tmp_path, quick=True)
+    assert "No finished run in" in capsys.readouterr().out
+    second = open_course(runs=tmp_path, quick=True)
+    assert "No finished run" not in capsys.readouterr().out
+    assert first.folder == second.folder
+    weights = [dict(study.model.state_dict()) for study in (first, second)]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])

@@ -15,7 +15,6 @@ from .inference import embed as embed
 from .losses import scm_loss as scm_loss
 from .model import SCM as SCM
 from .model import SCMOutput as SCMOutput
-from .model import build_model as build_model
 from .ranking import rank as rank
 from .ranking import recall_at as recall_at
 from .runs import open_study as open_study
@@ -23,3 +22,4 @@ from .schedule import learning_rate as learning_rate
 from .settings import Settings as Settings
 from .settings import recipe as recipe
 from .training import train as train
+from .variants import build_model as build_model

@@ -15,8 +15,9 @@ from torch import Tensor, nn
 
 from scmlib.errors import BadInput
 from scmlib.files import write_atomically
-from scmlib.model import SCM, build_model
+from scmlib.model import SCM
 from scmlib.settings import Settings
+from scmlib.variants import build_model
 
 State = Mapping[str, Tensor]
 
@@ -115,6 +116,7 @@ def model_for(settings: Settings, num_classes: int) -> SCM:
         feat_num=settings.feat_num,
         mask_part=settings.mask_part,
         erasing=settings.erasing,
+        variant=settings.variant,
         imagenet=settings.weights == "imagenet",
     )
 

@@ -21,7 +21,7 @@ from scmlib.data.loading import IdentityBatches
 from scmlib.demo import demo_settings
 from scmlib.figures.comparisons import draw_guesses
 from scmlib.runs import Study, open_study
-from scmlib.settings import Settings, recipe
+from scmlib.settings import QUICK, Settings, recipe
 from scmlib.training import STATE, train
 
 STEPS = 800  # of a quick training on real data: a few minutes on two cores
@@ -94,8 +94,7 @@ def open_course(
 def shortened(settings: Settings, data: ReidDataset, quick: bool) -> Settings:
     """A recipe cut down to a few minutes on two cores, or, if quick, to seconds on a small tree."""
     if quick:
-        settings = replace(settings, img_height=96, img_width=48, kernel_size=2, epochs=(1, 2), ema_extra=0)
-        return replace(settings, batch_size=8, instance_num=2)
+        return replace(settings, **QUICK)
     steps = len(IdentityBatches(data.train, settings.batch_size, settings.instance_num, settings.seed))
     return replace(settings, epochs=(1, max(2, min(settings.epochs[1], STEPS // max(1, steps)))), ema_extra=0)
 

@@ -30,7 +30,7 @@ from scmlib.files import write_atomically
 from scmlib.inference import masks_of
 from scmlib.model import SCM
 from scmlib.ranking import Ranking
-from scmlib.settings import Settings, recipe
+from scmlib.settings import QUICK, Settings, recipe
 from scmlib.training import train, versions
 
 SHOWN, LENGTH = 6, 10  # queries that the report shows, and gallery images beside each
@@ -82,7 +82,7 @@ def demo_settings(data_root: Path, *, quick: bool, seed: int) -> Settings:
     """The laptop recipe; `quick` shrinks it to seconds, to see that everything works."""
     settings = replace(recipe("synthetic", "regnet_y_tiny"), dataset_root=str(data_root), seed=seed)
     if quick:
-        settings = replace(settings, img_height=96, img_width=48, batch_size=16, epochs=(1, 2), ema_extra=0)
+        settings = replace(settings, **QUICK)
     return settings
 
 
@@ -106,7 +106,7 @@ def run_demo(out: Path, *, quick: bool = False, seed: int = 0) -> Path:
     with clock.stage(f"Training {settings.net} on {len(data.train)} images of {data.num_classes} people"):
         train(settings, out / "run", resume=True, dataset=data)
     with clock.stage("Ranking the gallery for every occluded query"):
-        outcome = judge(out / "run", data)
+        outcome = measure(out / "run", data)
     with clock.stage("Drawing the figures"):
         drawn = draw_all(outcome)
         for name, figure in drawn.items():
@@ -132,12 +132,12 @@ def run_demo(out: Path, *, quick: bool = False, seed: int = 0) -> Path:
     return report
 
 
-def judge(run: Path, data: ReidDataset) -> Outcome:
+def measure(run: Path, data: ReidDataset) -> Outcome:
     """Everything that is measured on a trained run."""
     model, _ = load_model(run)
     evaluation = evaluate(model, data, progress=True)
     baseline = rank_records(stripe_histograms(data.query), stripe_histograms(data.gallery), data.query, data.gallery)
-    competitive = masks_of(model, torch.stack([read_image(r.path, model.image_size) for r in data.query]))
+    competitive = masks_of(model, data.query)
     scores = score_masks(competitive, read_truth([record.path for record in data.query]))
     return Outcome(data, model, evaluation, baseline, competitive, scores, pd.read_csv(run / "log.csv"))
 

@@ -1,4 +1,4 @@
-"""Evaluation: a model's embeddings and masks of images, and its figures by a data set's protocol."""
+"""Evaluation: a model's embeddings and masks of images, and its metrics by a data set's protocol."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from scmlib.inference import embed
 from scmlib.model import SCM
 from scmlib.ranking import Ranking, nmi, rank, recall_at
 
-DRAWS = 5  # galleries that VehicleID's figures are the mean of
+DRAWS = 5  # galleries that VehicleID's metrics are the mean of
 
 
 def rank_records(
@@ -29,9 +29,9 @@ def rank_records(
 
 
 class Evaluation(NamedTuple):
-    """A model's figures on a data set, and the embeddings they came from."""
+    """A model's metrics on a data set, and the embeddings they came from."""
 
-    figures: dict[str, float]  # by the released names, in [0, 1]
+    metrics: dict[str, float]  # by the released names, in [0, 1]
     spread: dict[str, float]  # standard deviation over the draws of a gallery; empty where nothing is drawn
     ranking: Ranking  # of the data set's own query and gallery
     query: NDArray[np.float32]  # (Q, (3 + P) * D)
@@ -39,7 +39,7 @@ class Evaluation(NamedTuple):
 
 
 def evaluate(model: SCM, dataset: ReidDataset, *, workers: int = 0, progress: bool = False) -> Evaluation:
-    """Embed the test images and judge them by the data set's own protocol, see `judge`.
+    """Embed the test images and score them by the data set's own protocol, see `score`.
 
     Args:
         model: stays where it is.
@@ -47,7 +47,7 @@ def evaluate(model: SCM, dataset: ReidDataset, *, workers: int = 0, progress: bo
         workers: processes that read images.
         progress: whether to show progress bars.
     """
-    return judge(dataset, *embed_test(model, dataset, workers=workers, progress=progress))
+    return score(dataset, *embed_test(model, dataset, workers=workers, progress=progress))
 
 
 def embed_test(
@@ -55,15 +55,15 @@ def embed_test(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """`embed` for the query and the gallery split; once where they are the same images."""
     embedded = {
-        split: embed(model, records, margin=dataset.layout.margin, workers=workers, progress=split if progress else "")
+        split: embed(model, records, workers=workers, progress=split if progress else "")
         for split, records in dataset.splits.items()
         if split != "train"
     }
     return embedded["query"], embedded.get("gallery", embedded["query"])
 
 
-def judge(dataset: ReidDataset, query: NDArray[np.float32], gallery: NDArray[np.float32]) -> Evaluation:
-    """The figures of embedded test images by the data set's protocol.
+def score(dataset: ReidDataset, query: NDArray[np.float32], gallery: NDArray[np.float32]) -> Evaluation:
+    """The metrics of embedded test images by the data set's protocol.
 
     - ranking: top1, top5, top10 and mAP of query against gallery.
     - draws (VehicleID): the same, mean over `DRAWS` galleries drawn from all test images, and the spread over them.
@@ -78,20 +78,20 @@ def judge(dataset: ReidDataset, query: NDArray[np.float32], gallery: NDArray[np.
         BadInput: no query with a true match, or embeddings that aren't finite.
     """
     ranking = rank_records(query, gallery, dataset.query, dataset.gallery)
-    figures: dict[str, float] = ranking.figures()
+    metrics: dict[str, float] = ranking.figures()
     spread: dict[str, float] = {}
     if dataset.layout.protocol == "retrieval":
         labels = [record.identity for record in dataset.query]
-        figures = {f"Recall@{k}": value for k, value in recall_at(query, labels).items()} | {"NMI": nmi(query, labels)}
+        metrics = {f"Recall@{k}": value for k, value in recall_at(query, labels).items()} | {"NMI": nmi(query, labels)}
     elif dataset.layout.protocol == "draws":
         records, rows = [*dataset.query, *dataset.gallery], np.concatenate([query, gallery])
         order = sorted(range(len(records)), key=lambda i: records[i].path)  # as drawn from when opened
         drawn = pd.DataFrame(
             [draw_ranking([records[i] for i in order], rows[order], seed).figures() for seed in range(DRAWS)]
         )
-        figures = {str(name): float(drawn[name].mean()) for name in drawn}
+        metrics = {str(name): float(drawn[name].mean()) for name in drawn}
         spread = {str(name): float(drawn[name].std()) for name in drawn}
-    return Evaluation(figures, spread, ranking, query, gallery)
+    return Evaluation(metrics, spread, ranking, query, gallery)
 
 
 def draw_ranking(records: Sequence[Record], embeddings: NDArray[np.float32], seed: int) -> Ranking:

@@ -1,14 +1,14 @@
-"""One forward loop: a trained model's embeddings, masks and features of any number of images."""
+"""A trained model applied to pictures: embeddings, masks and features, all by one forward loop."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 from tqdm.auto import tqdm
@@ -18,22 +18,53 @@ from scmlib.data.loading import RecordImages
 from scmlib.data.records import Record
 from scmlib.model import SCM
 
+Pictures = Tensor | Sequence[Record]
 
-def embed(
+
+@torch.inference_mode()
+def apply(
     model: SCM,
-    images_or_records: Tensor | Sequence[Record],
+    pictures: Pictures,
+    what: Callable[[Tensor], Tensor],
     *,
-    margin: int = 0,
     batch_size: int = 64,
     workers: int = 0,
     progress: str = "",
-) -> NDArray[np.float32]:
-    """Retrieval embeddings: those of the image and of its mirror image added, L2-normalised.
+) -> Tensor:
+    """What a function of the model gives for every picture: evaluation mode, batches, device, and all joined.
 
     Args:
         model: is switched to evaluation mode; stays where it is.
-        images_or_records: (N, 3, H, W) float images in [0, 1], or records to read at the model's own image size.
-        margin: of records' images, see `read_image`; a data set's layout says it.
+        pictures: (N, 3, H, W), uint8 or float in [0, 1], or records to read at the model's own image size.
+        what: called with (B, 3, H, W) float images in [0, 1] on the model's device; gives (B, ...).
+        batch_size: pictures at once.
+        workers: processes that read records.
+        progress: label of a progress bar; none if empty.
+
+    Returns:
+        (N, ...) float32 on the CPU.
+    """
+    model.eval()
+    device = next(model.parameters()).device
+    images: Dataset[Any] = (
+        TensorDataset(pictures) if isinstance(pictures, Tensor) else RecordImages(pictures, model.image_size)
+    )
+    loader = DataLoader(images, batch_size, num_workers=workers)
+    found = []
+    for batch in tqdm(loader, progress, unit="batch", disable=not progress):
+        pixels = batch[0].to(device)
+        found.append(what(to_float(pixels) if pixels.dtype == torch.uint8 else pixels).float().cpu())
+    return torch.cat(found)
+
+
+def embed(
+    model: SCM, images_or_records: Pictures, *, batch_size: int = 64, workers: int = 0, progress: str = ""
+) -> NDArray[np.float32]:
+    """Retrieval embeddings: those of the image and of its mirror image added, then L2-normalised.
+
+    Args:
+        model: is switched to evaluation mode; stays where it is.
+        images_or_records: (N, 3, H, W), uint8 or float in [0, 1], or records to read at the model's own image size.
         batch_size: images at once.
         workers: processes that read records.
         progress: label of a progress bar; none if empty.
@@ -41,61 +72,39 @@ def embed(
     Returns:
         (N, (3 + P) * D) float32, rows of length 1.
     """
-    raw = raw_embeddings(
-        model, images_or_records, margin=margin, batch_size=batch_size, workers=workers, progress=progress
-    )
+    raw = raw_embeddings(model, images_or_records, batch_size=batch_size, workers=workers, progress=progress)
     return F.normalize(raw, dim=1).numpy()
 
 
-@torch.no_grad()
 def raw_embeddings(
-    model: SCM,
-    images_or_records: Tensor | Sequence[Record],
-    *,
-    margin: int = 0,
-    batch_size: int = 64,
-    workers: int = 0,
-    progress: str = "",
+    model: SCM, images_or_records: Pictures, *, batch_size: int = 64, workers: int = 0, progress: str = ""
 ) -> Tensor:
-    """What `embed` gives, before it is brought to length 1: (N, (3 + P) * D) float32 on the CPU."""
-    model.eval()
-    device = next(model.parameters()).device
-    images: Dataset[Any] = (
-        TensorDataset(images_or_records)
-        if isinstance(images_or_records, Tensor)
-        else RecordImages(images_or_records, model.image_size, margin=margin)
-    )
-    rows = []
-    for batch in tqdm(
-        DataLoader(images, batch_size, num_workers=workers), progress, unit="batch", disable=not progress
-    ):
-        pixels = batch[0].to(device)
-        if pixels.dtype == torch.uint8:
-            pixels = to_float(pixels)
-        both = model(pixels).embeddings + model(pixels.flip(3)).embeddings  # (B, 3 + P, D)
-        rows.append(both.flatten(1).float().cpu())
-    return torch.cat(rows)
+    """What `embed` gives, before its L2 normalisation: (N, (3 + P) * D) float32 on the CPU."""
+
+    def both(images: Tensor) -> Tensor:
+        embeddings: Tensor = model(images).embeddings + model(images.flip(3)).embeddings  # (B, 3 + P, D)
+        return embeddings.flatten(1)
+
+    return apply(model, images_or_records, both, batch_size=batch_size, workers=workers, progress=progress)
 
 
-@torch.no_grad()
-def masks_of(model: SCM, pictures: Tensor, batch_size: int = 64) -> Tensor:
-    """Competitive masks (N, P, h, w), on the CPU, of uint8 pictures (N, 3, H, W) at the model's image size."""
-    model.eval()
-    device = next(model.parameters()).device
-    batches = DataLoader(TensorDataset(pictures), batch_size)
-    return torch.cat([model(to_float(batch.to(device))).competitive.cpu() for (batch,) in batches])
-
-
-@torch.no_grad()
-def branch_features(model: SCM, pictures: Tensor, batch_size: int = 64) -> Tensor:
-    """Branch 2's feature maps, which the mask module sees: (N, C, h, w), on the CPU, not negative (a ReLU is last).
+def masks_of(model: SCM, pictures: Pictures, *, batch_size: int = 64) -> Tensor:
+    """The competitive masks of pictures, (N, P, h, w) in [0, 1] on the CPU; their sum is the cooperative mask.
 
     Args:
         model: is switched to evaluation mode; stays where it is.
-        pictures: (N, 3, H, W) uint8 at the model's image size.
+        pictures: (N, 3, H, W), uint8 or float in [0, 1], or records to read at the model's own image size.
         batch_size: pictures at once.
     """
-    model.eval()
-    device = next(model.parameters()).device
-    trunk = nn.Sequential(model.stem, model.layer1, model.layer2, model.layer3, model.branch_2)
-    return torch.cat([trunk(to_float(batch.to(device))).cpu() for batch in torch.split(pictures, batch_size)])
+    return apply(model, pictures, lambda images: model(images).competitive, batch_size=batch_size)
+
+
+def branch_features(model: SCM, pictures: Pictures, *, batch_size: int = 64) -> Tensor:
+    """The masked branch's feature maps, which the mask module sees: (N, C, h, w) on the CPU, not negative.
+
+    Args:
+        model: is switched to evaluation mode; stays where it is.
+        pictures: (N, 3, H, W), uint8 or float in [0, 1], or records to read at the model's own image size.
+        batch_size: pictures at once.
+    """
+    return apply(model, pictures, lambda images: model.branches(images)[1], batch_size=batch_size)

@@ -23,6 +23,13 @@ class SCMLoss(NamedTuple):
     triplet: Tensor  # (2,): global mean and cooperative mean embeddings
     overlap: Tensor  # scalar, summed over batch and cells
 
+    def terms(self) -> dict[str, Tensor]:
+        """Every term by the name that a run's log gives it, without gradient."""
+        named = {"loss": self.total}
+        named |= {f"cross_entropy_{i}": term for i, term in enumerate(self.cross_entropy)}
+        named |= {f"triplet_{i}": term for i, term in enumerate(self.triplet)} | {"overlap": self.overlap}
+        return {name: term.detach() for name, term in named.items()}
+
 
 def batch_hard_triplet(embeddings: Tensor, targets: Tensor) -> Tensor:
     """Soft-margin triplet loss on the hardest pairs of a batch (Hermans et al., 2017).

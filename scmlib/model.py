@@ -7,13 +7,15 @@ Lesson: notebooks/02_training.ipynb.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from scmlib.backbone import STRIDE, Backbone, build_backbone
+from scmlib.backbone import STRIDE, Backbone
 from scmlib.errors import BadInput
 from scmlib.mask import SpectralClusteringMask
 
@@ -62,28 +64,70 @@ class SCMOutput(NamedTuple):
     cooperative: Tensor  # (B, 1, h, w) in [0, P], the sum of the competitive masks
 
 
-class SCM(nn.Module):
-    """The whole model; attribute names are the released ones, so that released checkpoints fit as they are."""
+@dataclass(frozen=True)
+class ModelConfig:
+    """Everything that decides a model's architecture, from the settings of a run to `SCM`.
 
-    def __init__(
-        self,
-        backbone: Backbone,
-        num_classes: int,
-        *,
-        grid: tuple[int, int],
-        num_parts: int,
-        reduce_num: int,
-        feat_num: int,
-        mask_part: int,
-        erasing: float,
-    ):
+    Raises:
+        BadInput: an image size that isn't a multiple of 16, a number out of range, or more parts than rows.
+    """
+
+    net: str  # backbone, see `build_backbone`
+    image_size: tuple[int, int] = (384, 128)  # (height, width) in pixels, multiples of 16
+    num_parts: int = 3  # P, at least 1
+    reduce_num: int = 32  # R, length of a part's vector in the mask module
+    feat_num: int = 256  # D, length of an embedding; 0 keeps the branch's channels
+    mask_part: int = 1  # chunks of rows that each part's prior starts blind to; 0 for none
+    erasing: float = 0.0  # largest share of an image that random erasing may take; 0 for none
+    variant: str = "scm"  # the paper's model, or a control, see `scmlib.variants`
+
+    def __post_init__(self) -> None:
+        height, width = self.image_size
+        if height < STRIDE or width < STRIDE or height % STRIDE or width % STRIDE:
+            raise BadInput(
+                f"Image size {height} x {width} doesn't fit: height and width must be multiples of {STRIDE}."
+            )
+        if min(self.num_parts, self.reduce_num) < 1 or min(self.feat_num, self.mask_part) < 0:
+            raise BadInput(
+                f"num-part {self.num_parts}, reduce-num {self.reduce_num}, feat-num {self.feat_num}, mask-part "
+                f"{self.mask_part}: the first two start at 1, the others at 0."
+            )
+        if not 0 <= self.erasing <= 1:
+            raise BadInput(f"erasing {self.erasing} is out of range: it is a share of the image, from 0 to 1.")
+        chunks = self.num_parts + self.mask_part - 1
+        if chunks > self.grid[0]:
+            raise BadInput(
+                f"num-part {self.num_parts} with mask-part {self.mask_part} needs {chunks} rows, but an image "
+                f"{height} pixels high has {self.grid[0]}: take fewer parts or a larger image."
+            )
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """(h, w), the cells of the feature grid."""
+        return self.image_size[0] // STRIDE, self.image_size[1] // STRIDE
+
+
+class SCM(nn.Module):
+    """The whole model; attribute names are the released ones, so that released checkpoints fit as they are.
+
+    Args:
+        config: its architecture.
+        num_classes: training identities.
+        backbone: what `config.net` names.
+    """
+
+    def __init__(self, config: ModelConfig, num_classes: int, backbone: Backbone):
         super().__init__()
-        embeddings, length = 3 + num_parts, feat_num or backbone.width
-        self.erase = RandomErasing(erasing)
+        self.config = config
+        feat_num, length = config.feat_num, config.feat_num or backbone.width
+        embeddings = len(self.embedding_names)
+        self.erase = RandomErasing(config.erasing)
         self.stem = backbone.stem
         self.layer1, self.layer2, self.layer3 = backbone.stages
         self.branch_1, self.branch_2 = backbone.branches
-        self.scm = SpectralClusteringMask(backbone.width, grid, num_parts, reduce_num, mask_part)
+        self.scm = SpectralClusteringMask(
+            backbone.width, config.grid, config.num_parts, config.reduce_num, config.mask_part
+        )
         self.feat_list = nn.ModuleList(
             nn.Linear(backbone.width, feat_num, bias=False) if feat_num else nn.Identity() for _ in range(embeddings)
         )
@@ -102,21 +146,33 @@ class SCM(nn.Module):
     @property
     def image_size(self) -> tuple[int, int]:
         """(height, width) in pixels that the model was built for."""
-        h, w = self.scm.learnable_masks.shape[2:]
-        return h * STRIDE, w * STRIDE
+        return self.config.image_size
+
+    @property
+    def embedding_names(self) -> list[str]:
+        """What each embedding is of, in their order."""
+        return embedding_names(self.config.num_parts)
+
+    def branches(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Feature maps of the global and of the masked branch, (B, C, h, w) each, of images (B, 3, H, W)."""
+        x = self.layer3(self.layer2(self.layer1(self.stem(images))))
+        return self.branch_1(x), self.branch_2(x)
 
     def forward(self, images: Tensor) -> SCMOutput:
         """Images (B, 3, H, W), RGB in [0, 1]; erased at random in training mode."""
-        x = self.stem(self.erase(images))
-        x = self.layer3(self.layer2(self.layer1(x)))  # (B, _, h, w)
-        x1, x2 = self.branch_1(x), self.branch_2(x)  # (B, C, h, w) each
-        competitive, cooperative = self.scm(x2)
+        x1, x2 = self.branches(self.erase(images))  # (B, C, h, w) each
+        competitive, cooperative = self.scm(x2)  # (B, P, h, w), (B, 1, h, w)
+        cells = cooperative[0].numel()
         pooled = [
             x1.mean((2, 3)),
-            torch.einsum("bchw,bhw->bc", x2, cooperative[:, 0]) / cooperative[0, 0].numel(),
+            torch.einsum("bchw,bhw->bc", x2, cooperative[:, 0] / cells),  # divided first: half precision overflows
             max_pool(x1),
             *(max_pool(x2 * mask) for mask in competitive.split(1, dim=1)),
         ]
+        return self.read_out(pooled, competitive, cooperative)
+
+    def read_out(self, pooled: Sequence[Tensor], competitive: Tensor, cooperative: Tensor) -> SCMOutput:
+        """Pooled features (B, C), one for each embedding, to embeddings and logits."""
         embeddings = [norm(reduce(x)) for x, reduce, norm in zip(pooled, self.feat_list, self.bn_list, strict=True)]
         logits = [classify(e) for e, classify in zip(embeddings, self.class_list, strict=True)]
         return SCMOutput(torch.stack(embeddings, 1), torch.stack(logits, 1), competitive, cooperative)
@@ -125,58 +181,3 @@ class SCM(nn.Module):
 def max_pool(x: Tensor) -> Tensor:
     """(B, C, h, w) to (B, C). A max-pool layer sends its gradient to one cell; `amax` would split it over ties."""
     return F.adaptive_max_pool2d(x, 1).flatten(1)
-
-
-def build_model(
-    net: str,
-    num_classes: int,
-    *,
-    image_size: tuple[int, int] = (384, 128),
-    num_parts: int = 3,
-    reduce_num: int = 32,
-    feat_num: int = 256,
-    mask_part: int = 1,
-    erasing: float = 0.0,
-    imagenet: bool = False,
-) -> SCM:
-    """The model for `num_classes` training identities.
-
-    Args:
-        net: `regnet_y_800mf` or `regnet_y_1_6gf` (the paper's), `regnet_y_tiny` (for a laptop CPU), or
-            `torchvision:NAME` (a ResNet or RegNet of torchvision).
-        num_classes: identities to classify while training.
-        image_size: (height, width) in pixels, multiples of 16.
-        num_parts: P, at least 1.
-        reduce_num: R, length of a part's vector in the mask module.
-        feat_num: D, length of an embedding; 0 keeps the branch's channels.
-        mask_part: chunks of rows that each part's prior starts blind to; 0 for none.
-        erasing: largest share of an image that random erasing may take; 0 for none.
-        imagenet: `torchvision:` nets only: start from torchvision's ImageNet weights, downloaded once.
-
-    Raises:
-        BadInput: an unknown net, a size that isn't a multiple of 16, or weights that can't be had.
-    """
-    height, width = image_size
-    if height < STRIDE or width < STRIDE or height % STRIDE or width % STRIDE:
-        raise BadInput(f"Image size {height} x {width} doesn't fit: height and width must be multiples of {STRIDE}.")
-    if num_parts < 1 or reduce_num < 1 or feat_num < 0 or mask_part < 0 or not 0 <= erasing <= 1:
-        raise BadInput(
-            f"num-part {num_parts}, reduce-num {reduce_num}, feat-num {feat_num}, mask-part {mask_part}, erasing "
-            f"{erasing}: parts and reduce-num start at 1, feat-num and mask-part at 0, and erasing lies in [0, 1]."
-        )
-    grid = (height // STRIDE, width // STRIDE)
-    if num_parts + mask_part - 1 > grid[0]:
-        raise BadInput(
-            f"num-part {num_parts} with mask-part {mask_part} needs {num_parts + mask_part - 1} rows, but an image "
-            f"{height} pixels high has {grid[0]}: take fewer parts or a larger image."
-        )
-    return SCM(
-        build_backbone(net, imagenet=imagenet),
-        num_classes,
-        grid=grid,
-        num_parts=num_parts,
-        reduce_num=reduce_num,
-        feat_num=feat_num,
-        mask_part=mask_part,
-        erasing=erasing,
-    )

@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import torch
 from torch import Tensor
 
 from scmlib.checkpoints import load_model
 from scmlib.data.datasets import ReidDataset, open_dataset
-from scmlib.data.images import read_image
+from scmlib.data.images import read_pictures
 from scmlib.data.records import Record
 from scmlib.data.truth import truth_path
 from scmlib.errors import BadInput
@@ -22,7 +21,7 @@ from scmlib.evaluation import Evaluation, evaluate
 from scmlib.files import read_json
 from scmlib.inference import masks_of
 from scmlib.model import SCM
-from scmlib.settings import FIGURES, Settings, published_recipes, recipe
+from scmlib.settings import METRICS, Settings, published_recipes, recipe
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,7 @@ class Study:
 
     @cached_property
     def evaluation(self) -> Evaluation:
-        """Figures, ranking and embeddings of the test images, computed at first use."""
+        """Metrics, ranking and embeddings of the test images, computed at first use."""
         return evaluate(self.model, self.data, progress=True)
 
     @property
@@ -58,8 +57,7 @@ class Study:
 
     def pictures(self, records: Sequence[Record]) -> Tensor:
         """The images of records, (N, 3, H, W) uint8, at the model's image size."""
-        margin = self.data.layout.margin
-        return torch.stack([read_image(record.path, self.model.image_size, margin) for record in records])
+        return read_pictures(records, self.model.image_size)
 
     def masks(self, records: Sequence[Record]) -> Tensor:
         """The competitive masks of records, (N, P, h, w) in [0, 1], on the CPU."""
@@ -90,16 +88,16 @@ def open_study(
 ELSEWHERE = ("dataset", "net", "dataset_root", "seed", "workers")
 
 
-def figure_table(runs: str | Path, dataset: str | None = None) -> pd.DataFrame:
-    """Published and reached figures of every recipe.
+def metrics_table(runs: str | Path, dataset: str | None = None) -> pd.DataFrame:
+    """Published and reached metrics of every recipe.
 
     Args:
-        runs: folder below which `scm evaluate` stored its figures, in each run's own folder.
+        runs: folder below which `scm evaluate` stored its metrics, in each run's own folder.
         dataset: this data set alone.
 
     Returns:
         A row a source with the columns dataset, net, source (`published`, or a run folder and how its settings differ
-        from the recipe's) and the figures in [0, 1]; NaN where a source has none.
+        from the recipe's) and the metrics in [0, 1]; NaN where a source has none.
     """
     rows = [
         {"dataset": settings.dataset, "net": settings.net, "source": "published", **settings.published}
@@ -109,8 +107,8 @@ def figure_table(runs: str | Path, dataset: str | None = None) -> pd.DataFrame:
         facts = read_json(path)
         if "dataset" in facts and "net" in facts:
             row = {"dataset": facts["dataset"], "net": facts["net"], "source": told(path, facts)}
-            rows.append(row | {name: facts[name] for name in FIGURES if isinstance(facts.get(name), float)})
-    table = pd.DataFrame(rows, columns=["dataset", "net", "source", *FIGURES])
+            rows.append(row | {name: facts[name] for name in METRICS if isinstance(facts.get(name), float)})
+    table = pd.DataFrame(rows, columns=["dataset", "net", "source", *METRICS])
     if dataset:
         table = table[table["dataset"] == dataset]
     order = {name: i for i, name in enumerate(dict.fromkeys(table["dataset"] + " " + table["net"]))}

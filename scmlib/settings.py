@@ -11,7 +11,7 @@ from typing import Annotated, Any, get_type_hints
 
 from scmlib.errors import BadInput
 
-FIGURES = ("top1", "top5", "top10", "mAP", "Recall@1", "Recall@2", "Recall@4", "Recall@8", "NMI")
+METRICS = ("top1", "top5", "top10", "mAP", "Recall@1", "Recall@2", "Recall@4", "Recall@8", "NMI")
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,7 @@ class Settings:
     seed: Annotated[int, "of everything random"] = 0
     weights: Annotated[str, "backbone weights to start from: a file, or `imagenet` for torchvision's"] = ""
     workers: Annotated[int, "processes that read images; 0: the main one"] = 0
+    variant: Annotated[str, "the paper's model, scm, or a control: see scmlib.variants"] = "scm"
 
     def __post_init__(self) -> None:
         checks = {
@@ -78,9 +79,9 @@ class Settings:
 
     @property
     def published(self) -> dict[str, float]:
-        """The figures that the authors print for this data set and network; empty where they print none."""
+        """The metrics that the authors print for this data set and network; empty where they print none."""
         row = _table().get((self.dataset, self.net), {})
-        return {name: float(row[name]) for name in FIGURES if row.get(name)}
+        return {name: float(row[name]) for name in METRICS if row.get(name)}
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""
@@ -91,6 +92,18 @@ class Settings:
         """The reverse of `as_dict`; unknown keys are passed over."""
         known = {field.name: values[field.name] for field in fields(cls) if field.name in values}
         return cls(**{**known, "epochs": tuple(known["epochs"])})
+
+
+# Seconds instead of minutes, to see that everything works; metrics mean nothing then.
+QUICK: dict[str, Any] = {
+    "img_height": 96,
+    "img_width": 48,
+    "batch_size": 8,
+    "instance_num": 2,
+    "kernel_size": 2,
+    "epochs": (1, 2),
+    "ema_extra": 0,
+}
 
 
 @cache
@@ -132,7 +145,7 @@ def published_recipes() -> list[Settings]:
 
 
 def _settings(row: dict[str, str]) -> Settings:
-    values = {name.replace("-", "_"): value for name, value in row.items() if name not in FIGURES}
+    values = {name.replace("-", "_"): value for name, value in row.items() if name not in METRICS}
     kinds = get_type_hints(Settings)
     return Settings(**{name: PARSERS.get(kinds[name], kinds[name])(value) for name, value in values.items()})
 

@@ -34,13 +34,10 @@ from scmlib.data.loading import Augmentation, IdentityBatches, RecordImages
 from scmlib.errors import BadInput
 from scmlib.files import write_atomically
 from scmlib.losses import SCMLoss, scm_loss
-from scmlib.model import SCM
 from scmlib.schedule import learning_rate
 from scmlib.settings import Settings
 
 STATE = "state.pt"
-
-Build = Callable[[Settings, int], SCM]
 
 
 def choose_gpu(gpus: str) -> str:
@@ -70,24 +67,23 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: version(name) for name in packages}}
 
 
-class Run:
+class Trainer:
     """One training run: model, optimiser, average and log, all of it restorable from one file after every epoch.
 
     Args:
         settings: of the run.
         dataset: its training split is used.
         out: the run folder.
-        build: makes the model from the settings and the number of classes.
 
     Raises:
         BadInput: fewer identities than a batch needs, or weights that don't fit.
     """
 
-    def __init__(self, settings: Settings, dataset: ReidDataset, out: Path, build: Build):
+    def __init__(self, settings: Settings, dataset: ReidDataset, out: Path):
         self.settings, self.out, self.epoch, self.log = settings, out, 0, pd.DataFrame()
         self.accelerator = Accelerator(mixed_precision="fp16" if torch.cuda.is_available() else "no")
         torch.manual_seed(settings.seed)
-        model = build(settings, dataset.num_classes)
+        model = model_for(settings, dataset.num_classes)
         if settings.weights not in ("", "imagenet"):
             load_backbone(model, Path(settings.weights))
         if wants_channels_last(model):
@@ -134,19 +130,18 @@ class Run:
         self.model.train()
         for images, labels in self.images_and_labels():
             loss = self.step(images, labels)
-            terms.append(torch.stack([loss.total, *loss.cross_entropy, *loss.triplet, loss.overlap]).detach())
+            terms.append(loss.terms())
             bar.update()
             if len(terms) % 10 == 0 or len(terms) == len(self.loader):
-                self.check(float(terms[-1][0]))
-                bar.set_postfix_str(f"epoch {self.epoch}/{s.last_epoch}, loss {float(terms[-1][0]):.3f}")
+                self.check(float(terms[-1]["loss"]))
+                bar.set_postfix_str(f"epoch {self.epoch}/{s.last_epoch}, loss {float(terms[-1]['loss']):.3f}")
         # The last step's update is in no loss yet: look at the weights themselves.
         if not all(parameter.isfinite().all() for parameter in self.model.parameters()):
             self.check(math.nan)
         if s.ema_ratio < 1 and self.epoch >= int(s.epochs[1] * s.ema_ratio):
             self.average.update_parameters(self.accelerator.unwrap_model(self.model))
-        means = torch.stack(terms).mean(0).tolist()
-        names = ["loss", *(f"cross_entropy_{i}" for i in range(len(means) - 4)), "triplet_0", "triplet_1", "overlap"]
-        row = {"epoch": self.epoch, **dict(zip(names, means, strict=True))}
+        means = {name: float(torch.stack([step[name] for step in terms]).mean()) for name in terms[0]}
+        row = {"epoch": self.epoch, **means}
         row |= {"learning_rate": rate, "seconds": time.perf_counter() - began}
         self.log = pd.concat([self.log, pd.DataFrame([row])], ignore_index=True)
         self.save_state()
@@ -231,7 +226,6 @@ def train(
     *,
     resume: bool = False,
     dataset: ReidDataset | None = None,
-    build: Build = model_for,
     on_epoch: Callable[[pd.DataFrame], None] | None = None,
     progress: bool = True,
 ) -> Path:
@@ -245,7 +239,6 @@ def train(
         out: the run folder.
         resume: go on from `state.pt` if it is there.
         dataset: opened already; else `settings` says which.
-        build: makes the model from the settings and the number of classes; for a model that differs from the paper's.
         on_epoch: called with the log so far after every epoch.
         progress: whether to show progress bars.
 
@@ -260,21 +253,21 @@ def train(
         raise BadInput(f"{out} holds a run already: add --resume to go on with it, or choose another --out.")
     dataset = dataset or open_dataset(settings.dataset, settings.dataset_root)
     check_ready(dataset)
-    run = Run(settings, dataset, out, build)
+    trainer = Trainer(settings, dataset, out)
     facts = {"settings": settings.as_dict(), "classes": dataset.num_classes, "data": digest(dataset)}
     facts |= {"versions": versions()}
     if (out / STATE).exists():
         facts |= {"versions": check_same(out, settings, digest(dataset)), "resumed_with": versions()}
-        run.restore()
+        trainer.restore()
     write_atomically(out / "settings.json", json.dumps(facts, indent=2).encode())
-    steps = len(run.loader)
-    total, done = settings.last_epoch * steps, run.epoch * steps
+    steps = len(trainer.loader)
+    total, done = settings.last_epoch * steps, trainer.epoch * steps
     with tqdm(total=total, initial=done, unit="step", desc="training", disable=not progress) as bar:
-        while run.epoch < settings.last_epoch:
-            run.train_epoch(bar)
+        while trainer.epoch < settings.last_epoch:
+            trainer.train_epoch(bar)
             if on_epoch:
-                on_epoch(run.log)
-    run.finish(facts, progress=progress)
+                on_epoch(trainer.log)
+    trainer.finish(facts, progress=progress)
     return out
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from data_prep.world.world import PRESETS, write_world
 from scmlib.data.datasets import dataset_folder
-from scmlib.settings import Settings, recipe
+from scmlib.settings import QUICK, Settings, recipe
 from scmlib.training import train
 
 ORACLE = Path(__file__).parent / "oracle"
@@ -73,12 +73,7 @@ def quick(data_root: Path) -> Settings:
     return replace(
         recipe("synthetic", "regnet_y_tiny"),
         dataset_root=str(data_root),
-        img_height=96,
-        img_width=48,
-        batch_size=16,
-        epochs=(1, 2),
-        ema_ratio=0.5,
-        ema_extra=1,
+        **QUICK | {"ema_ratio": 0.5, "ema_extra": 1},
     )
 
 

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 # Packages and modules, each of which imports only from those above it and from itself.
 LAYERS = [
     *("errors", "files"),
-    *("backbone", "mask", "model", "losses"),
+    *("backbone", "mask", "model", "variants", "losses"),
     "data",
     *("settings", "checkpoints", "schedule", "training"),
     *("inference", "ranking", "evaluation", "runs"),
@@ -27,7 +27,7 @@ LAYERS = [
     *("demo", "course", "cli", "__main__"),
 ]
 PREPARES = ("demo", "course", "cli")  # what may use `data_prep`
-METHOD = ("backbone", "mask", "model", "losses")
+METHOD = ("backbone", "mask", "model", "variants", "losses")
 MODULES = [*sorted((ROOT / "scmlib").rglob("*.py")), *sorted((ROOT / "data_prep").rglob("*.py"))]
 
 

@@ -18,89 +18,32 @@ from typing import Any
 
 import pandas as pd
 import torch
-from torch import Tensor
 from tqdm.auto import tqdm
 
 from scmlib.analysis.mask_scores import lift
-from scmlib.backbone import STRIDE, build_backbone
-from scmlib.checkpoints import load_released, model_for, read_state
+from scmlib.checkpoints import load_model
 from scmlib.data.datasets import ReidDataset, open_dataset
-from scmlib.data.images import read_image
 from scmlib.data.truth import PERSON, read_truth, region_share
 from scmlib.evaluation import evaluate
 from scmlib.files import write_atomically
 from scmlib.inference import masks_of
-from scmlib.mask import SpectralClusteringMask, striped_prior
-from scmlib.model import SCM, SCMOutput, max_pool
+from scmlib.model import SCM
 from scmlib.settings import Settings, recipe
-from scmlib.training import Build, train
+from scmlib.training import train
 
 RATES = (0.1, 0.2, 0.3, 0.45)  # the grid that every variant's learning rate is tuned over
 
 TUNING = 100  # seed of the world that tunes
 
 
-class FixedStripes(SpectralClusteringMask):
-    """In place of the learned masks: part i sees the i-th of P equal stripes of rows, whatever the image shows."""
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Features (B, C, h, w) to stripes (B, P, h, w) and their sum (B, 1, h, w), ones everywhere."""
-        stripes = 1 - striped_prior(self.parts, x.shape[2], x.shape[3], 1).to(x)
-        return stripes.expand(len(x), -1, -1, -1), torch.ones_like(x[:, :1])
-
-
-class GlobalOnly(SCM):
-    """The first branch alone: mean and max over the whole image, both with identity and triplet loss, and no masks."""
-
-    def forward(self, images: Tensor) -> SCMOutput:
-        """Two embeddings (B, 2, D); the masks are zero."""
-        x1 = self.branch_1(self.layer3(self.layer2(self.layer1(self.stem(self.erase(images))))))
-        embeddings = [self.bn_list[i](self.feat_list[i](x)) for i, x in ((0, x1.mean((2, 3))), (2, max_pool(x1)))]
-        logits = [self.class_list[i](x) for i, x in zip((0, 2), embeddings, strict=True)]
-        none = torch.zeros_like(self.scm.learnable_masks).expand(len(images), -1, -1, -1)
-        return SCMOutput(torch.stack(embeddings, 1), torch.stack(logits, 1), none, none[:, :1])
-
-
-def fixed_stripes(settings: Settings, num_classes: int) -> SCM:
-    """SCM with stripes for masks."""
-    model = model_for(settings, num_classes)
-    grid = (model.scm.learnable_masks.shape[2], model.scm.learnable_masks.shape[3])
-    model.scm = FixedStripes(1, grid, settings.num_part, 1, 0)  # its own layers are never used: as small as can be
-    return model
-
-
-def global_only(settings: Settings, num_classes: int) -> SCM:
-    """SCM without its second branch, which takes no gradient."""
-    model = GlobalOnly(
-        build_backbone(settings.net),
-        num_classes,
-        grid=(settings.img_height // STRIDE, settings.img_width // STRIDE),
-        num_parts=settings.num_part,
-        reduce_num=settings.reduce_num,
-        feat_num=settings.feat_num,
-        mask_part=settings.mask_part,
-        erasing=settings.erasing,
-    )
-    for unused in (model.branch_2, model.scm):
-        unused.requires_grad_(False)
-    return model
-
-
-@dataclass(frozen=True)
-class Variant:
-    """What is changed."""
-
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    build: Build = model_for
-
-
-VARIANTS = {
-    "SCM": Variant(),
-    "global embeddings only": Variant(build=global_only),
-    "fixed stripes": Variant(build=fixed_stripes),
-    "no overlap loss": Variant({"mask_weight": 0.0}),
-    "no stripes in the prior (mask-part 0)": Variant({"mask_part": 0}),
-    "mask-part 2": Variant({"mask_part": 2}),
+# What is changed in the settings of each variant.
+VARIANTS: dict[str, Mapping[str, Any]] = {
+    "SCM": {},
+    "global embeddings only": {"variant": "global-only"},
+    "fixed stripes": {"variant": "stripes"},
+    "no overlap loss": {"mask_weight": 0.0},
+    "no stripes in the prior (mask-part 0)": {"mask_part": 0},
+    "mask-part 2": {"mask_part": 2},
 }
 
 
@@ -118,7 +61,7 @@ class Trial:
     @property
     def settings(self) -> Settings:
         """The recipe with the variant's changes."""
-        variant = VARIANTS[self.variant].settings
+        variant = VARIANTS[self.variant]
         own = {"lr": self.lr, "seed": self.seed, "dataset_root": str(self.world)}
         return replace(recipe("synthetic", "regnet_y_tiny"), **{**self.changes, **variant, **own})
 
@@ -134,26 +77,24 @@ class Trial:
             return result
         if threads:
             torch.set_num_threads(threads)
-        dataset, build = open_dataset("synthetic", self.world), VARIANTS[self.variant].build
-        train(self.settings, self.out, resume=True, dataset=dataset, build=build, progress=False)
-        model = build(self.settings, dataset.num_classes)
-        load_released(model, read_state(self.out / "model.safetensors"))
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        result = judge(model.eval().to(device), dataset) | {
+        dataset = open_dataset("synthetic", self.world)
+        train(self.settings, self.out, resume=True, dataset=dataset, progress=False)
+        model, _ = load_model(self.out)
+        result = measure(model, dataset) | {
             "seconds": round(float(pd.read_csv(self.out / "log.csv")["seconds"].sum()), 1),
-            "device": device,
+            "device": next(model.parameters()).device.type,
         }
         write_atomically(stored, json.dumps(result, indent=2).encode())
         return result
 
 
-def judge(model: SCM, dataset: ReidDataset) -> dict[str, Any]:
-    """The figures on occluded queries, and the cooperative mask's lift on the visible person (NaN without masks)."""
-    figures: dict[str, Any] = dict(evaluate(model, dataset).figures)
+def measure(model: SCM, dataset: ReidDataset) -> dict[str, Any]:
+    """The metrics on occluded queries, and the cooperative mask's lift on the visible person (NaN without masks)."""
+    metrics: dict[str, Any] = dict(evaluate(model, dataset).metrics)
     paths = [record.path for record in dataset.query]
-    masks = masks_of(model, torch.stack([read_image(path, model.image_size) for path in paths])).sum(1)
+    masks = masks_of(model, dataset.query).sum(1)
     person = region_share(read_truth(paths), PERSON, (masks.shape[1], masks.shape[2]))
-    return figures | {"person_lift": lift(masks, person) if masks.any() else float("nan")}
+    return metrics | {"person_lift": lift(masks, person) if masks.any() else float("nan")}
 
 
 def ablate(

@@ -64,7 +64,7 @@ def specimen_of(model: SCM, dataset: ReidDataset, *, progress: bool = False) -> 
         raise BadInput(f"{dataset.name} has no camera rule to break: take a data set with cameras for the clinic.")
 
     def side(name: str, records: list[Record]) -> Side:
-        raw = raw_embeddings(model, records, margin=dataset.layout.margin, progress=name if progress else "")
+        raw = raw_embeddings(model, records, progress=name if progress else "")
         return Side.of(raw, records)
 
     return Specimen(side("train", dataset.train), side("query", dataset.query), side("gallery", dataset.gallery))

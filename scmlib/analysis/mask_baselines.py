@@ -138,9 +138,9 @@ def method_masks(
     Raises:
         BadInput: an untrained network with another grid or number of parts, or a grid too small to be clustered.
     """
-    _, P, h, w = shape = model.scm.learnable_masks.shape
-    if untrained.scm.learnable_masks.shape != shape:
-        raise BadInput("The untrained network has another grid or number of parts: build it from the run's settings.")
+    P, (h, w) = model.config.num_parts, model.config.grid
+    if untrained.config != model.config:
+        raise BadInput("The untrained network is of another architecture: build it from the run's settings.")
     learned = masks_of(model, pictures)
     features = tqdm(branch_features(model, pictures), "clustering", unit="image", disable=not progress)
     return {

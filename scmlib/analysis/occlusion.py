@@ -18,7 +18,7 @@ from tqdm.auto import tqdm
 from scmlib.analysis.occluders import KINDS, _check, draw_occluder
 from scmlib.analysis.statistics import bootstrap_bands
 from scmlib.data.datasets import ReidDataset
-from scmlib.data.images import read_image, to_float
+from scmlib.data.images import read_pictures, to_float
 from scmlib.data.records import Record
 from scmlib.errors import BadInput
 from scmlib.evaluation import embed_test, rank_records
@@ -142,8 +142,8 @@ def _hidden(
             yield torch.stack([o.cover(image, share)[0] for o, image in zip(occluders, images, strict=True)])
 
 
-def _read(dataset: ReidDataset, queries: Iterable[int], size: tuple[int, int]) -> list[Tensor]:
-    return [read_image(dataset.query[i].path, size, dataset.layout.margin) for i in queries]
+def _read(dataset: ReidDataset, queries: Iterable[int], size: tuple[int, int]) -> Tensor:
+    return read_pictures([dataset.query[i] for i in queries], size)
 
 
 def _others(dataset: ReidDataset, batch: NDArray[np.intp], seed: int) -> list[int]:

@@ -16,7 +16,7 @@ from tqdm.auto import tqdm
 from scmlib.analysis.statistics import Map, spearman
 from scmlib.backbone import STRIDE
 from scmlib.data.datasets import ReidDataset
-from scmlib.data.images import read_image, to_float
+from scmlib.data.images import read_pictures, to_float
 from scmlib.data.records import Record
 from scmlib.data.truth import PERSON, read_truth, region_share, truth_path
 from scmlib.errors import BadInput
@@ -34,7 +34,7 @@ def sensitivity(
     """How much a query's similarity to a true match falls when a grey square hides each place of it.
 
     Squares stand centred on the cells of a grid; those at the border are cut off by it and hide less. With a stride
-    of 16 pixels the grid is that of the masks. Similarity is the dot product of embeddings of length 1.
+    of 16 pixels the grid is that of the masks. Similarity is the dot product of embeddings L2-normalised.
 
     Args:
         model: stays where it is.
@@ -68,16 +68,35 @@ def _spans(pixels: int, patch: int, stride: int) -> Tensor:
     return (first <= at) & (at < first + patch)
 
 
-def agreement(
+def sensitivity_maps(
     model: SCM,
     queries: Sequence[Record],
     matches: Sequence[Sequence[Record]],
     *,
-    margin: int = 0,
     patch: int = PATCH,
-    seed: int = 0,
     progress: bool = False,
-) -> pd.DataFrame:
+) -> Map:
+    """The sensitivity map of every query, see `sensitivity`, on the masks' grid.
+
+    Args:
+        model: stays where it is.
+        queries: images to hide place by place, see `true_matches`.
+        matches: for each query its true matches, see `targets`.
+        patch: side of the grey square in pixels; its stride is a cell of the masks' grid.
+        progress: whether to show a progress bar.
+
+    Returns:
+        (N, h, w); above 0 where hiding harms the match.
+
+    Raises:
+        BadInput: an image that can't be read, or a patch that doesn't fit.
+    """
+    pairs = zip(read_pictures(queries, model.image_size), targets(model, matches), strict=True)
+    bar = tqdm(pairs, "queries hidden place by place", len(queries), disable=not progress)
+    return np.stack([sensitivity(model, picture, match, patch=patch) for picture, match in bar])
+
+
+def agreement(model: SCM, queries: Sequence[Record], falls: Map, *, seed: int = 0) -> pd.DataFrame:
     """Do the masks look where the match rests? Rank correlation of each query's sensitivity map with other maps.
 
     The maps: `cooperative`, the query's cooperative mask; and what to hold it against: `another's`, the cooperative
@@ -86,12 +105,9 @@ def agreement(
 
     Args:
         model: stays where it is.
-        queries: images to hide place by place, see `true_matches`.
-        matches: for each query its true matches, see `targets`.
-        margin: of the images, see `read_image`; a data set's layout says it.
-        patch: side of the grey square, see `sensitivity`; its stride is a cell of the masks' grid.
+        queries: N images.
+        falls: (N, h, w), their sensitivity maps.
         seed: of the noise.
-        progress: whether to show a progress bar.
 
     Returns:
         A tidy table with the columns image, map, spearman.
@@ -99,8 +115,7 @@ def agreement(
     Raises:
         BadInput: an image that can't be read, or queries of one identity only.
     """
-    pictures = torch.stack([read_image(record.path, model.image_size, margin) for record in queries])
-    cooperative = masks_of(model, pictures).sum(1).numpy()  # (N, h, w)
+    cooperative = masks_of(model, read_pictures(queries, model.image_size)).sum(1).numpy()  # (N, h, w)
     N, h, w = cooperative.shape
     maps = {
         "cooperative": cooperative,
@@ -111,9 +126,6 @@ def agreement(
     paths = [record.path for record in queries]
     if all(truth_path(path).is_file() for path in paths):
         maps["person"] = region_share(read_truth(paths), PERSON, (h, w)).numpy()
-    wanted = targets(model, matches, margin=margin)
-    pairs = tqdm(zip(pictures, wanted, strict=True), "queries hidden place by place", N, disable=not progress)
-    falls = [sensitivity(model, picture, match, patch=patch) for picture, match in pairs]
     return pd.DataFrame(
         (path.name, name, spearman(fall, drawn[i]))
         for i, (path, fall) in enumerate(zip(paths, falls, strict=True))
@@ -139,20 +151,19 @@ def _centre(h: int, w: int) -> Map:
     return -np.hypot(y[:, None], x)
 
 
-def targets(model: SCM, matches: Sequence[Sequence[Record]], *, margin: int = 0) -> Map:
-    """What to hold each query's similarity against: the mean embedding of its true matches, of length 1.
+def targets(model: SCM, matches: Sequence[Sequence[Record]]) -> Map:
+    """What to hold each query's similarity against: the mean embedding of its true matches, L2-normalised.
 
     A mean speaks for the identity; of a single match it is also the pose, the camera and what hides it that count.
 
     Args:
         model: stays where it is.
         matches: for each query its true matches, at least one.
-        margin: of the images, see `read_image`; a data set's layout says it.
 
     Returns:
         (N, E).
     """
-    embedded = embed(model, [record for records in matches for record in records], margin=margin)
+    embedded = embed(model, [record for records in matches for record in records])
     ends = np.cumsum([len(records) for records in matches])
     means = np.stack([part.mean(0) for part in np.split(embedded, ends[:-1])])
     unit: Map = means / np.linalg.norm(means, axis=1, keepdims=True)

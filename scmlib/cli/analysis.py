@@ -24,8 +24,6 @@ from scmlib.cli.options import (
 if TYPE_CHECKING:
     from scmlib.runs import Study
 
-QUICK = {"img_height": 96, "img_width": 48, "batch_size": 16, "epochs": (1, 2), "ema_extra": 0}
-
 
 def looking(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the flags that say what to open, and in their place what was opened and where figures go."""
@@ -130,25 +128,23 @@ def occlusion(
 @click.option("--queries", default=40, show_default=True, type=click.IntRange(2), help="How many, evenly spaced.")
 def sensitivity(study: Study, folder: Path, queries: int) -> None:
     """Hide queries place by place: does the match rest on what the masks show?"""
-    import numpy as np
-
     from scmlib import figures
     from scmlib.analysis import sensitivity as places
     from scmlib.files import write_atomically
     from scmlib.inference import masks_of
 
     model, data = study.model, study.data
-    margin, (looked, matches) = data.layout.margin, places.true_matches(data, queries)
-    table = places.agreement(model, looked, matches, margin=margin, progress=True)
+    looked, matches = places.true_matches(data, queries)
+    falls = places.sensitivity_maps(model, looked, matches, progress=True)
+    table = places.agreement(model, looked, falls)
     write_atomically(folder / "sensitivity.csv", table.to_csv(index=False).encode())
     click.echo("Rank correlation of the sensitivity map with other maps, over the queries:")
     summary = table.groupby("map", sort=False)["spearman"].agg(["mean", "std", "count"])
     click.echo(summary.to_string(float_format="{:.2f}".format))
     pictures = study.pictures(looked[:4])
-    wanted = places.targets(model, matches[:4], margin=margin)
     figure = figures.draw_sensitivity(
         pictures.permute(0, 2, 3, 1).numpy(),
-        np.stack([places.sensitivity(model, *pair) for pair in zip(pictures, wanted, strict=True)]),
+        falls[:4],
         masks_of(model, pictures).sum(1).numpy(),
     )
     click.echo(f"Drawn in {figures.save(figure, folder / 'sensitivity.png')}.")
@@ -201,6 +197,7 @@ def ablation(
     from scmlib.analysis.ablation import RATES, TUNING, VARIANTS, ablate, ablation_summary
     from scmlib.errors import BadInput
     from scmlib.files import write_atomically
+    from scmlib.settings import QUICK
 
     if unknown := set(variants) - set(VARIANTS):
         raise BadInput(f"Unknown variant '{unknown.pop()}': choose of {', '.join(VARIANTS)}.")

@@ -40,7 +40,7 @@ def evaluate(source: Path, dataset: str, dataset_root: str, net: str | None, wor
     model, settings = load_model(source, recipe(dataset, net) if net else None)
     evaluation = run_evaluation(model, data, workers=workers, progress=True)
     ranking = evaluation.ranking
-    facts: dict[str, Any] = {"dataset": dataset, "net": settings.net, **evaluation.figures}
+    facts: dict[str, Any] = {"dataset": dataset, "net": settings.net, **evaluation.metrics}
     facts |= {"queries": ranking.num_valid, "queries_without_match": ranking.num_without_match}
     if evaluation.spread:
         facts["spread"] = evaluation.spread
@@ -88,13 +88,13 @@ def masks(source: Path, images: tuple[Path, ...], out: Path, dataset: str, net: 
 
 def say_figures(evaluation: Evaluation) -> None:
     """Print the released code's figures, in per cent, and what they rest on."""
-    for name, value in evaluation.figures.items():
+    for name, value in evaluation.metrics.items():
         spread = f" ± {evaluation.spread[name]:.2%}" if evaluation.spread else ""
         click.echo(f"{name:>8} {value:7.2%}{spread}")
     if evaluation.spread:
         click.echo("Mean and standard deviation over five drawn galleries.")
     ranking = evaluation.ranking
-    if "NMI" in evaluation.figures:
+    if "NMI" in evaluation.metrics:
         alone = ranking.num_without_match
         click.echo(f"{len(ranking.ap)} images, each against all others; {alone} alone in their class count as missed.")
         return

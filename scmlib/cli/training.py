@@ -72,11 +72,11 @@ def train(
 def recipes(dataset: str | None, runs: str) -> None:
     """The paper's 24 recipes, published figures beside those that runs on this machine reached."""
     from scmlib.data.layouts import layout_of
-    from scmlib.runs import figure_table
+    from scmlib.runs import metrics_table
 
     if dataset:
         layout_of(dataset)
-    table = figure_table(runs, dataset)
+    table = metrics_table(runs, dataset)
     retrieval = table["NMI"].notna()
     for part in (table[~retrieval], table[retrieval]):
         if len(part):

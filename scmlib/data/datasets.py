@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from scmlib.data.layouts import Layout, layout_of
+from scmlib.data.readers import Split
 from scmlib.data.records import Record
 from scmlib.errors import BadInput
 
@@ -76,8 +77,8 @@ def open_dataset(name: str, dataset_root: str | Path) -> ReidDataset:
     root, layout = dataset_folder(name, dataset_root), layout_of(name)
     if not root.is_dir():
         raise BadInput(f"{root} is missing: --dataset-root must be the folder that holds {layout.folder}.")
-    train, query = layout.train.read(root), layout.query.read(root)
-    gallery = layout.gallery.read(root) if layout.gallery != layout.query else query
+    train, query = _read(layout.train, layout, root), _read(layout.query, layout, root)
+    gallery = _read(layout.gallery, layout, root) if layout.gallery != layout.query else query
     identities = sorted({record.identity for record in train})
     if len(identities) < 2:
         where = root / layout.train.needs[0]
@@ -92,6 +93,11 @@ def open_dataset(name: str, dataset_root: str | Path) -> ReidDataset:
         drawn = draw_gallery(query, seed=0)
         query, gallery = ([r for i, r in enumerate(query) if (i in drawn) == inside] for inside in (False, True))
     return ReidDataset(name, root, train, query, gallery)
+
+
+def _read(split: Split, layout: Layout, root: Path) -> list[Record]:
+    """The records of a split, each of which knows how its picture is framed."""
+    return [replace(record, margin=layout.margin) for record in split.read(root)]
 
 
 def with_own_cameras(records: Sequence[Record], first: int) -> list[Record]:

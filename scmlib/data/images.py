@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
+import torch
 from PIL import Image
 from torch import Tensor
 from torchvision.transforms import v2
 
+from scmlib.data.records import Record
 from scmlib.errors import BadInput
 
 
@@ -28,6 +31,15 @@ def read_image(path: Path, size: tuple[int, int] | None = None, margin: int = 0)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise BadInput(f"{path} can't be read as an image ({error}): replace or remove the file.") from error
     return centre(resize(image, wider(size, margin)), size) if size else image
+
+
+def read_pictures(records: Sequence[Record], size: tuple[int, int]) -> Tensor:
+    """The pictures of records, each framed as its data set asks, (N, 3, H, W) uint8 at `size` (height, width).
+
+    Raises:
+        BadInput: as `read_image` does.
+    """
+    return torch.stack([read_image(record.path, size, record.margin) for record in records])
 
 
 def resize(image: Tensor, size: tuple[int, int]) -> Tensor:

@@ -61,7 +61,6 @@ class RecordImages(Dataset[tuple[Tensor, int]]):
     Args:
         records: what to read.
         size: (height, width) in pixels.
-        margin: the data set's, see `read_image`.
         augment: for training.
         keep: keep images as they are before anything random, up to `KEEP_BYTES`; for loading in one process.
     """
@@ -71,11 +70,10 @@ class RecordImages(Dataset[tuple[Tensor, int]]):
         records: Sequence[Record],
         size: tuple[int, int],
         *,
-        margin: int = 0,
         augment: Augmentation | None = None,
         keep: bool = False,
     ):
-        self.records, self.size, self.margin, self.augment = records, size, margin, augment
+        self.records, self.size, self.augment = records, size, augment
         self.room = KEEP_BYTES if keep else 0
         self.kept: dict[int, Tensor] = {}
 
@@ -86,7 +84,7 @@ class RecordImages(Dataset[tuple[Tensor, int]]):
         record, image = self.records[index], self.kept.get(index)
         if image is None:
             augment = self.augment
-            image = augment.prepare(record.path) if augment else read_image(record.path, self.size, self.margin)
+            image = augment.prepare(record.path) if augment else read_image(record.path, self.size, record.margin)
             if image.nbytes <= self.room:
                 self.kept[index] = image
                 self.room -= image.nbytes

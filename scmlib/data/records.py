@@ -20,6 +20,7 @@ class Record:
     camera: int
     label: int = -1  # training label, 0 .. n-1; -1 outside the training split
     view: str = ""  # the folder above the identity's, where a data set has such: `satellite`, `occluded_body_images`
+    margin: int = 0  # pixels that its framing cuts off after resizing, see `read_image`
 
 
 def is_image(path: Path) -> bool:

@@ -74,7 +74,7 @@ def explore_masks(run: Study | str | Path) -> Explorer:
     study = _opened(run)
     queries = study.data.query
     kinds = _occluders(study)
-    _, P, h, w = study.model.scm.learnable_masks.shape
+    P, (h, w) = study.model.config.num_parts, study.model.config.grid
 
     @lru_cache(KEPT)
     def view(image: int) -> MaskView:

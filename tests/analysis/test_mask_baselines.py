@@ -16,7 +16,8 @@ from scmlib.errors import BadInput
 from scmlib.figures.masks import draw_scores, summarise
 from scmlib.figures.style import alt_text, png
 from scmlib.inference import branch_features, masks_of
-from scmlib.model import SCM, build_model
+from scmlib.model import SCM
+from scmlib.variants import build_model
 
 rng = np.random.default_rng(0)
 PICTURES = torch.from_numpy(rng.integers(0, 256, (5, 3, 96, 48), dtype=np.uint8))
@@ -126,7 +127,7 @@ def test_scores_are_the_same_again(table: pd.DataFrame) -> None:
 
 
 def test_untrained_network_of_another_kind() -> None:
-    with pytest.raises(BadInput, match="another grid or number of parts"):
+    with pytest.raises(BadInput, match="of another architecture"):
         score_methods(network(0), network(1, parts=2), PICTURES, TRUTH)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from scmlib.analysis.sensitivity import GREY, agreement, sensitivity, targets, true_matches
+from scmlib.analysis.sensitivity import GREY, agreement, sensitivity, sensitivity_maps, targets, true_matches
 from scmlib.analysis.statistics import spearman
 from scmlib.checkpoints import load_model
 from scmlib.data.datasets import ReidDataset, open_dataset
@@ -85,16 +85,18 @@ def test_targets_are_mean_directions(model: SCM, data: ReidDataset) -> None:
 
 def test_agreement_of_a_run(model: SCM, data: ReidDataset) -> None:
     queries, matches = true_matches(data, 4)
-    table = agreement(model, queries, matches)
+    falls = sensitivity_maps(model, queries, matches)
+    table = agreement(model, queries, falls)
     assert list(table.columns) == ["image", "map", "spearman"]
     assert list(table["map"].unique()) == ["cooperative", "another's", "centre", "noise", "person"]
     assert len(table) == 4 * 5
     assert table["spearman"].dropna().between(-1, 1).all()
-    assert table.equals(agreement(model, queries, matches))
+    assert table.equals(agreement(model, queries, falls))
     image = read_image(queries[0].path, model.image_size)
-    falls = sensitivity(model, image, targets(model, matches[:1])[0])
+    first = sensitivity(model, image, targets(model, matches[:1])[0])
+    assert np.allclose(falls[0], first, atol=1e-5)
     mask = masks_of(model, image[None]).sum(1)[0].numpy()
-    assert table["spearman"][0] == pytest.approx(spearman(falls, mask), abs=0.02)
+    assert table["spearman"][0] == pytest.approx(spearman(first, mask), abs=0.02)
 
 
 def test_images_without_known_answers_are_compared_with_the_other_maps(
@@ -104,7 +106,8 @@ def test_images_without_known_answers_are_compared_with_the_other_maps(
     copied.parent.mkdir()
     copied.write_bytes(data.query[0].path.read_bytes())
     queries, matches = true_matches(data, 2)
-    table = agreement(model, [replace(queries[0], path=copied), queries[1]], matches)
+    falls = sensitivity_maps(model, queries, matches)
+    table = agreement(model, [replace(queries[0], path=copied), queries[1]], falls)
     assert list(table["map"].unique()) == ["cooperative", "another's", "centre", "noise"]
     with pytest.raises(BadInput, match=f"All queries are of identity {queries[0].identity}"):
-        agreement(model, queries[:1], matches[:1])
+        agreement(model, queries[:1], falls[:1])

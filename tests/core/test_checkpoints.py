@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from scmlib.checkpoints import load_backbone, load_model, load_released, model_for, read_state, save_model
 from scmlib.errors import BadInput
 from scmlib.files import write_atomically
-from scmlib.model import SCM, build_model
+from scmlib.model import SCM
 from scmlib.settings import recipe
+from scmlib.variants import build_model
 
 
 def tiny(**settings: Any) -> SCM:

@@ -11,7 +11,8 @@ from scmlib.data.datasets import open_dataset
 from scmlib.data.images import read_image, to_float
 from scmlib.evaluation import evaluate, ranked_gallery
 from scmlib.inference import embed, masks_of
-from scmlib.model import SCM, build_model
+from scmlib.model import SCM
+from scmlib.variants import build_model
 
 
 @pytest.fixture(scope="module")

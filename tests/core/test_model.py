@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from torchvision.ops import StochasticDepth
 
-from scmlib.backbone import REGNETS, build_backbone, wants_channels_last
+from scmlib.backbone import REGNETS, DropPath, build_backbone, wants_channels_last
 from scmlib.errors import BadInput
 from scmlib.losses import scm_loss
-from scmlib.model import SCM, build_model
+from scmlib.model import SCM
+from scmlib.variants import build_model
 from tests.conftest import ORACLE, error, oracle, rule_weights
 
 
@@ -42,8 +42,8 @@ def test_released_training_steps(case: str, seed: int, fresh_prior: bool) -> Non
     if fresh_prior:
         model.scm.learnable_masks.data = prior
     for module in model.modules():
-        if isinstance(module, StochasticDepth):
-            module.p = 0.0
+        if isinstance(module, DropPath):
+            module.rate = 0.0
     model.double().train()
     model.stem.requires_grad_(False)
     parameters = [p for p in model.parameters() if p.requires_grad]
@@ -97,7 +97,7 @@ def test_drop_path_rises_linearly_to_the_full_rate_in_both_branches() -> None:
     backbone = build_backbone("regnet_y_800mf")
     for branch in backbone.branches:
         parts = [backbone.stem, *backbone.stages, branch]
-        rates = [m.p for part in parts for m in part.modules() if isinstance(m, StochasticDepth)]
+        rates = [m.rate for part in parts for m in part.modules() if isinstance(m, DropPath)]
         assert np.allclose(rates, np.linspace(0, 0.05, 43))
 
 
@@ -137,3 +137,13 @@ def test_erasing_is_off_in_evaluation() -> None:
     assert isinstance(model, SCM)
     x = torch.rand(2, 3, 64, 32)
     assert torch.equal(model(x).embeddings, model(x).embeddings)
+
+
+def test_drop_path_drops_whole_samples_and_keeps_the_mean() -> None:
+    torch.manual_seed(0)
+    drop, x = DropPath(0.25), torch.ones(4000, 2, 1, 1)
+    out = drop(x)
+    assert {round(float(value), 4) for value in out.unique()} == {0.0, round(1 / 0.75, 4)}
+    assert (out[:, 0] == out[:, 1]).all()
+    assert float(out.mean()) == pytest.approx(1, abs=0.05)
+    assert torch.equal(drop.eval()(x), x)

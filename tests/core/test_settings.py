@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from scmlib.cli.main import cli
 from scmlib.errors import BadInput
-from scmlib.runs import figure_table
+from scmlib.runs import metrics_table
 from scmlib.settings import Settings, parse_epochs, recipe
 from tests.conftest import ORACLE
 
@@ -77,7 +77,7 @@ def test_reached_figures_stand_beside_the_published(tmp_path: Path) -> None:
     (tmp_path / "odd").mkdir()
     (tmp_path / "odd" / "settings.json").write_text('{"settings": []}')
     (tmp_path / "odd" / "evaluation_x.json").write_text('{"dataset": "cub200", "net": "x", "NMI": "high"}')
-    table = figure_table(tmp_path)
+    table = metrics_table(tmp_path)
     assert (table["source"] == "published").sum() == 24
     rows = table[(table["dataset"] == "market1501") & (table["net"] == "regnet_y_800mf")]
     assert list(rows["source"]) == [
@@ -88,7 +88,7 @@ def test_reached_figures_stand_beside_the_published(tmp_path: Path) -> None:
     assert list(rows["mAP"]) == [0.897846, 0.25, 0.25]
     (cross,) = table[table["source"].str.contains("trained on market1501")]["dataset"]
     assert cross == "dukemtmc"
-    assert set(figure_table(tmp_path, "cub200")["dataset"]) == {"cub200"}
+    assert set(metrics_table(tmp_path, "cub200")["dataset"]) == {"cub200"}
 
 
 def test_variant_of_a_protocol_is_trained_like_the_data_set() -> None:

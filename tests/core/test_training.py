@@ -12,13 +12,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from scmlib.checkpoints import load_model, model_for
+from scmlib.checkpoints import load_model
 from scmlib.data.datasets import open_dataset
 from scmlib.errors import BadInput
 from scmlib.losses import SCMLoss
 from scmlib.schedule import learning_rate
 from scmlib.settings import Settings
-from scmlib.training import Run, choose_gpu, train
+from scmlib.training import Trainer, choose_gpu, train
 from tests.conftest import error, oracle
 
 
@@ -91,7 +91,7 @@ def test_without_averaging_the_last_weights_are_kept(quick: Settings, tmp_path: 
 
 def test_frozen_stem_keeps_its_weights_and_moves_its_statistics(quick: Settings, tmp_path: Path) -> None:
     settings = replace(quick, freeze="stem")
-    before = Run(settings, open_dataset("synthetic", quick.dataset_root), tmp_path, model_for).model.state_dict()
+    before = Trainer(settings, open_dataset("synthetic", quick.dataset_root), tmp_path).model.state_dict()
     before = {name: value.clone() for name, value in before.items() if name.startswith("stem.")}
     train(settings, tmp_path)
     after = torch.load(tmp_path / "state.pt", weights_only=True)["model"]
@@ -103,9 +103,9 @@ def test_frozen_stem_keeps_its_weights_and_moves_its_statistics(quick: Settings,
 def test_run_that_diverges_stops_and_keeps_the_last_good_state(
     broken: str, quick: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    step = Run.step
+    step = Trainer.step
 
-    def diverge(self: Run, images: torch.Tensor, labels: torch.Tensor) -> SCMLoss:
+    def diverge(self: Trainer, images: torch.Tensor, labels: torch.Tensor) -> SCMLoss:
         loss = step(self, images, labels)
         if self.epoch < 2:
             return loss
@@ -113,7 +113,7 @@ def test_run_that_diverges_stops_and_keeps_the_last_good_state(
             next(self.model.parameters()).data.fill_(torch.nan)
         return loss._replace(total=torch.tensor(torch.nan if broken == "loss" else 1.0))
 
-    monkeypatch.setattr(Run, "step", diverge)
+    monkeypatch.setattr(Trainer, "step", diverge)
     with pytest.raises(BadInput, match=r"became nan in epoch 2: lower --lr .*state of epoch 1 is kept"):
         train(quick, tmp_path)
     state = torch.load(tmp_path / "state.pt", weights_only=True)

@@ -112,7 +112,7 @@ def test_only_satellite_images_turn(tmp_path: Path) -> None:
 def test_test_images_of_fine_grained_sets_are_cut_from_the_centre(tmp_path: Path) -> None:
     path = save(tmp_path / "a.png", 64, 64)
     assert torch.equal(read_image(path, (32, 32), margin=32), read_image(path)[:, 16:48, 16:48])
-    images = RecordImages([Record(path, 1, 1)], (32, 32), margin=32)
+    images = RecordImages([Record(path, 1, 1, margin=32)], (32, 32))
     assert torch.equal(images[0][0], read_image(path, (32, 32), margin=32))
 
 

@@ -1,7 +1,12 @@
 """Backbones: the paper's RegNetY, a laptop-sized one of the same family, and torchvision's.
 
 Every backbone is handed over in the same parts (`Backbone`): a stem, three shared stages, and a last stage with its
-head that SCM builds twice. The last stage keeps stride 1, so all of them map (B, 3, H, W) to (B, width, H/16, W/16).
+head that SCM builds twice. The last stage keeps stride 1 (Luo et al., 2019: Bag of Tricks and a Strong Baseline for
+Deep Person Re-identification), so all of them map (B, 3, H, W) to (B, width, H/16, W/16).
+
+Sources: Radosavovic et al., 2020: Designing Network Design Spaces (RegNetY); Hu et al., 2018: Squeeze-and-Excitation
+Networks; Huang et al., 2016: Deep Networks with Stochastic Depth. Widths, skip paths and drop rates are those of the
+SCM paper's released code, not torchvision's.
 """
 
 from __future__ import annotations
@@ -38,7 +43,7 @@ class Unit(nn.Sequential):
 
 
 class SqueezeExcite(nn.Module):
-    """Scales each channel by a gate computed from all channels' means."""
+    """Scales each channel by a gate computed from all channels' means (Hu et al., 2018)."""
 
     def __init__(self, channels: int):
         super().__init__()

@@ -1,5 +1,8 @@
 """The training loss: identity cross-entropy, batch-hard triplets and the overlap of the competitive masks.
 
+Sources: the SCM paper's released code (terms and weights); Hermans, Beyer and Leibe, 2017: In Defense of the
+Triplet Loss for Person Re-Identification (batch-hard mining, soft margin).
+
 Lesson: notebooks/02_training.ipynb.
 """
 

@@ -1,5 +1,10 @@
 """SCM: two branches over one trunk, and 3 + P embeddings of what they see.
 
+The method of *Occluded Person Re-identification with Spectral Clustering Mask*, as its authors released it
+(https://github.com/xiaolai-sqlai/SCM-ReID; the release names neither venue nor year). Retrieval uses the embeddings
+after BatchNorm, the classifiers sit on top of them: the BNNeck of Luo et al., 2019 (Bag of Tricks and a Strong Baseline
+for Deep Person Re-identification).
+
 Shapes: B images of H x W pixels, grid h = H/16 by w = W/16, P parts, D values an embedding, C channels a branch.
 
 Lesson: notebooks/02_training.ipynb.
@@ -26,7 +31,9 @@ def embedding_names(parts: int) -> list[str]:
 
 
 class RandomErasing(nn.Module):
-    """Blackens a random box in about half of the images of a batch, in training mode (Zhong et al., 2017).
+    """Blackens a random box in about half of the images of a batch, in training mode.
+
+    Zhong et al., 2020: Random Erasing Data Augmentation.
 
     Args:
         largest: upper bound of the box's share of the image, at least 0.02; 0 switches it off.

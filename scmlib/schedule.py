@@ -1,4 +1,6 @@
-"""The learning rate of every epoch: linear warm-up, then half a cosine (Loshchilov and Hutter, 2017: SGDR).
+"""The learning rate of every epoch: linear warm-up, half a cosine, then held while the weights are averaged.
+
+Sources: Loshchilov and Hutter, 2017: SGDR (cosine); Goyal et al., 2017: Accurate, Large Minibatch SGD (warm-up).
 
 Lesson: notebooks/02_training.ipynb.
 """

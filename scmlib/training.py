@@ -1,5 +1,8 @@
 """The training loop: schedule, weight averaging, and a run folder that survives a kill.
 
+The weights of the last epochs are averaged with equal weight, and BatchNorm's statistics are then estimated anew:
+Izmailov et al., 2018: Averaging Weights Leads to Wider Optima and Better Generalization.
+
 Lesson: notebooks/02_training.ipynb.
 """
 

@@ -92,7 +92,7 @@ class RecordImages(Dataset[tuple[Tensor, int]]):
 
 
 class IdentityBatches(Sampler[list[int]]):
-    """P x K batches: K images each of batch_size / K identities.
+    """The PK sampler: batches of K images each of P = batch_size / K identities (Hermans et al., 2017).
 
     An epoch is floor(images / (identities * K)) rounds, at least one. A round shuffles the identities and takes K
     images of each, without replacement where it has K; where an identity has images of the satellite view, one of them

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from scmlib.checkpoints import load_backbone, load_model, load_released, model_for, read_state, save_model
 from scmlib.errors import BadInput
-from scmlib.files import write_atomically
 from scmlib.model import SCM
 from scmlib.settings import recipe
 from scmlib.variants import build_model
@@ -158,17 +157,3 @@ def test_run_that_started_from_imagenet_loads_without_a_download(
     assert asked[1] is None
     x = torch.rand(2, 3, 64, 64)
     assert torch.equal(loaded.cpu()(x).embeddings, model.eval()(x).embeddings)
-
-
-def test_failed_write_leaves_the_old_file_and_no_draft(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "state.pt"
-    write_atomically(path, b"old")
-
-    def full(self: Path, target: Path) -> Path:
-        raise OSError(28, "No space left on device", str(target))
-
-    monkeypatch.setattr(Path, "replace", full)
-    with pytest.raises(OSError, match="No space left"):
-        write_atomically(path, b"new")
-    assert path.read_bytes() == b"old"
-    assert list(tmp_path.iterdir()) == [path]

@@ -5,9 +5,8 @@ import csv
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
-from scmlib.backbone import REGNETS, DropPath, build_backbone, wants_channels_last
+from scmlib.backbone import REGNETS, DropPath
 from scmlib.errors import BadInput
 from scmlib.losses import scm_loss
 from scmlib.model import SCM
@@ -93,19 +92,6 @@ def test_max_pooling_sends_its_gradient_to_one_cell() -> None:
     assert sorted(x.grad.flatten().tolist()) == [0.0] * 8 + [1.0]
 
 
-def test_drop_path_rises_linearly_to_the_full_rate_in_both_branches() -> None:
-    backbone = build_backbone("regnet_y_800mf")
-    for branch in backbone.branches:
-        parts = [backbone.stem, *backbone.stages, branch]
-        rates = [m.rate for part in parts for m in part.modules() if isinstance(m, DropPath)]
-        assert np.allclose(rates, np.linspace(0, 0.05, 43))
-
-
-def test_channels_last_only_where_no_strided_pointwise_convolution() -> None:
-    assert wants_channels_last(build_model("regnet_y_tiny", 2))
-    assert not wants_channels_last(build_model("torchvision:resnet18", 2))
-
-
 @pytest.mark.parametrize(
     ("net", "settings", "said"),
     [
@@ -123,27 +109,8 @@ def test_bad_settings_are_named(net: str, settings: dict[str, object], said: str
         build_model(net, 5, **settings)  # type: ignore[arg-type]
 
 
-def test_imagenet_weights_that_cannot_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object, **__: object) -> nn.Module:
-        raise OSError("no route to host")
-
-    monkeypatch.setattr("torchvision.models.get_model", refuse)
-    with pytest.raises(BadInput, match=r"could not be downloaded.*no route to host"):
-        build_model("torchvision:resnet18", 5, imagenet=True)
-
-
 def test_erasing_is_off_in_evaluation() -> None:
     model = build_model("regnet_y_tiny", 5, image_size=(64, 32), erasing=0.4).eval()
     assert isinstance(model, SCM)
     x = torch.rand(2, 3, 64, 32)
     assert torch.equal(model(x).embeddings, model(x).embeddings)
-
-
-def test_drop_path_drops_whole_samples_and_keeps_the_mean() -> None:
-    torch.manual_seed(0)
-    drop, x = DropPath(0.25), torch.ones(4000, 2, 1, 1)
-    out = drop(x)
-    assert {round(float(value), 4) for value in out.unique()} == {0.0, round(1 / 0.75, 4)}
-    assert (out[:, 0] == out[:, 1]).all()
-    assert float(out.mean()) == pytest.approx(1, abs=0.05)
-    assert torch.equal(drop.eval()(x), x)

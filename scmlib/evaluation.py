@@ -1,4 +1,11 @@
-"""Evaluation: a model's embeddings and masks of images, and its metrics by a data set's protocol."""
+"""Evaluation: a model's metrics on a data set, by the data set's own protocol.
+
+Protocols: Zheng et al., 2015: Scalable Person Re-identification (ranking, cross-camera rule); Liu et al., 2016: Deep
+Relative Distance Learning (VehicleID's drawn galleries); Oh Song et al., 2016: Deep Metric Learning via Lifted
+Structured Feature Embedding (Recall@K and NMI on CUB200 and Cars).
+
+Lesson: notebooks/04_occlusion_evaluation.ipynb.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +29,17 @@ DRAWS = 5  # galleries that VehicleID's metrics are the mean of
 def rank_records(
     query: NDArray[np.float32], gallery: NDArray[np.float32], queries: Sequence[Record], galleries: Sequence[Record]
 ) -> Ranking:
-    """`rank` with identities and cameras taken from the records."""
+    """`rank` with identities and cameras taken from the records.
+
+    Args:
+        query: (Q, D) embeddings, L2-normalised; similarity is the dot product.
+        gallery: (G, D) embeddings.
+        queries: Q records, in the order of the rows.
+        galleries: G records.
+
+    Raises:
+        BadInput: as `rank` does.
+    """
     ids = [[record.identity for record in records] for records in (queries, galleries)]
     cams = [[record.camera for record in records] for records in (queries, galleries)]
     return rank(query, gallery, *ids, *cams)
@@ -39,7 +56,24 @@ class Evaluation(NamedTuple):
 
 
 def evaluate(model: SCM, dataset: ReidDataset, *, workers: int = 0, progress: bool = False) -> Evaluation:
-    """Embed the test images and score them by the data set's own protocol, see `score`.
+    """A model's metrics by the data set's own protocol: embeds the test images, then `evaluate_embeddings`.
+
+    Args:
+        model: stays where it is.
+        dataset: its query and gallery splits are read.
+        workers: processes that read images.
+        progress: whether to show progress bars.
+
+    Raises:
+        BadInput: an image that can't be read, or no query with a true match.
+    """
+    return evaluate_embeddings(dataset, *embed_test(model, dataset, workers=workers, progress=progress))
+
+
+def embed_test(
+    model: SCM, dataset: ReidDataset, *, workers: int = 0, progress: bool = False
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Embeddings of the query and of the gallery split, (Q, E) and (G, E); one array where both are the same images.
 
     Args:
         model: stays where it is.
@@ -47,13 +81,6 @@ def evaluate(model: SCM, dataset: ReidDataset, *, workers: int = 0, progress: bo
         workers: processes that read images.
         progress: whether to show progress bars.
     """
-    return score(dataset, *embed_test(model, dataset, workers=workers, progress=progress))
-
-
-def embed_test(
-    model: SCM, dataset: ReidDataset, *, workers: int = 0, progress: bool = False
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """`embed` for the query and the gallery split; once where they are the same images."""
     embedded = {
         split: embed(model, records, workers=workers, progress=split if progress else "")
         for split, records in dataset.splits.items()
@@ -62,7 +89,7 @@ def embed_test(
     return embedded["query"], embedded.get("gallery", embedded["query"])
 
 
-def score(dataset: ReidDataset, query: NDArray[np.float32], gallery: NDArray[np.float32]) -> Evaluation:
+def evaluate_embeddings(dataset: ReidDataset, query: NDArray[np.float32], gallery: NDArray[np.float32]) -> Evaluation:
     """The metrics of embedded test images by the data set's protocol.
 
     - ranking: top1, top5, top10 and mAP of query against gallery.
@@ -95,7 +122,16 @@ def score(dataset: ReidDataset, query: NDArray[np.float32], gallery: NDArray[np.
 
 
 def draw_ranking(records: Sequence[Record], embeddings: NDArray[np.float32], seed: int) -> Ranking:
-    """VehicleID's protocol: one drawn image of each identity is the gallery, the others are queries."""
+    """VehicleID's protocol (Liu et al., 2016): one drawn image of each identity is the gallery, the others are queries.
+
+    Args:
+        records: N test images.
+        embeddings: (N, D), in their order.
+        seed: of the draw.
+
+    Raises:
+        BadInput: as `rank` does.
+    """
     inside = draw_gallery(records, seed=seed)
     halves = [[i for i in range(len(records)) if (i in inside) == drawn] for drawn in (False, True)]
     query, gallery = (embeddings[half] for half in halves)
@@ -105,7 +141,7 @@ def draw_ranking(records: Sequence[Record], embeddings: NDArray[np.float32], see
 def ranked_gallery(
     similarity: NDArray[np.float32], query: Record, gallery: Sequence[Record], length: int
 ) -> tuple[list[int], list[bool]]:
-    """The head of one query's ranked list, for looking at it.
+    """The head of one query's ranked list.
 
     Args:
         similarity: (G,) of the query to every gallery image.

@@ -70,7 +70,7 @@ def embed(
         progress: label of a progress bar; none if empty.
 
     Returns:
-        (N, (3 + P) * D) float32, rows of length 1.
+        (N, (3 + P) * D) float32, each row L2-normalised.
     """
     raw = raw_embeddings(model, images_or_records, batch_size=batch_size, workers=workers, progress=progress)
     return F.normalize(raw, dim=1).numpy()

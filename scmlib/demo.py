@@ -148,9 +148,9 @@ def shown_queries(ranking: Ranking) -> list[int]:
     return [int(i) for i in order[np.linspace(0, len(order) - 1, min(SHOWN, len(order))).round().astype(int)]]
 
 
-def pictures(records: Sequence[Record], size: tuple[int, int]) -> figures.Pictures:
-    """(N, H, W, 3) uint8."""
-    return torch.stack([read_image(record.path, size) for record in records]).permute(0, 2, 3, 1).numpy()
+def pictures(records: Sequence[Record], size: tuple[int, int]) -> torch.Tensor:
+    """(N, 3, H, W) uint8."""
+    return torch.stack([read_image(record.path, size) for record in records])
 
 
 def draw_all(outcome: Outcome) -> dict[str, Figure]:
@@ -177,9 +177,7 @@ def draw_all(outcome: Outcome) -> dict[str, Figure]:
         "training": figures.draw_training(outcome.log),
         "cmc": figures.draw_cmc({"SCM": ranking, "colour histograms": outcome.baseline}),
         "ranked_lists": figures.draw_ranked_lists(seen, found, [right for _, right in heads], titles),
-        "masks": figures.draw_masks(
-            seen, outcome.competitive[shown].numpy(), read_truth([q.path for q in queries]), titles
-        ),
+        "masks": figures.draw_masks(seen, outcome.competitive[shown], read_truth([q.path for q in queries]), titles),
     }
 
 
@@ -232,7 +230,7 @@ def sections(outcome: Outcome, drawn: dict[str, Figure]) -> list[Section]:
         Section(
             "Ranked lists",
             "Queries from the best found to the worst, evenly spaced, so that failures show in their true proportion. "
-            "Blue, solid, with a check mark: the right person; orange, dashed, with a cross: somebody else.",
+            "Blue, solid, with a check mark: the right person; vermilion, dashed, with a cross: somebody else.",
             drawn["ranked_lists"],
         ),
         Section(

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from sklearn.metrics import adjusted_mutual_info_score
 from torch import Tensor
+from torch.nn import functional as F
 
 from scmlib.data.truth import OCCLUDER, PERSON, REGIONS, region_share
 from scmlib.errors import BadInput
@@ -21,6 +22,22 @@ from scmlib.errors import BadInput
 BODY = tuple(region for region in PERSON if REGIONS[region] != "carried")
 
 HIDDEN = 0.1  # an image hides a part that shows less than this share of its typical area
+
+
+def mass_on(mask: Tensor, region: Tensor) -> Tensor:
+    """Share of each mask's mass that lies on a region, e.g. of the cooperative mask on an occluder.
+
+    Args:
+        mask: (N, h, w), not negative; where it is zero everywhere it counts as uniform.
+        region: (N, H, W), in [0, 1] or bool: the covered share of each cell, or of each pixel of a finer grid, which
+            is averaged over the mask's cells.
+
+    Returns:
+        (N,), in [0, 1].
+    """
+    covered = F.adaptive_avg_pool2d(region.to(mask)[:, None], (mask.shape[1], mask.shape[2]))[:, 0]  # (N, h, w)
+    mask = torch.where(mask.sum((1, 2), keepdim=True) > 0, mask, torch.ones_like(mask))
+    return (mask * covered).sum((1, 2)) / mask.sum((1, 2))
 
 
 def lift(mask: Tensor, region: Tensor) -> float:
@@ -35,9 +52,7 @@ def lift(mask: Tensor, region: Tensor) -> float:
     Returns:
         The lift; NaN if no image shows the region.
     """
-    mask = torch.where(mask.sum((1, 2), keepdim=True) > 0, mask, torch.ones_like(mask))
-    mass = (mask * region).sum((1, 2)) / mask.sum((1, 2))
-    area = region.mean((1, 2))
+    mass, area = mass_on(mask, region), region.mean((1, 2))
     shown = area > 0
     return float(mass[shown].mean() / area[shown].mean()) if shown.any() else float("nan")
 

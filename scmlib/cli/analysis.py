@@ -83,13 +83,12 @@ def occlusion(
     as_json: bool,
 ) -> None:
     """Hide a growing share of every query: mAP and rank-1 against it, for blocks, objects and other persons."""
-    import numpy as np
     import torch
 
     from scmlib import figures
     from scmlib.analysis.occluders import occlude
     from scmlib.analysis.occlusion import RATIOS, robustness, sweep
-    from scmlib.figures.occlusion import draw_filmstrip, draw_sweep
+    from scmlib.figures.occlusion import draw_growing_occluder, draw_sweep
     from scmlib.files import write_atomically
     from scmlib.inference import masks_of
 
@@ -108,10 +107,9 @@ def occlusion(
     drawn = figures.save(draw_sweep(table), folder / "occlusion.png")
     picture = study.pictures(data.query[:1])[0]
     strip = [occlude(picture, kind="object", ratio=r, position="bottom", seed=seed) for r in RATIOS]
-    seen = torch.stack([image for image, _ in strip])
-    hidden = np.stack([mask.numpy() for _, mask in strip])
-    film = draw_filmstrip(seen.permute(0, 2, 3, 1).numpy(), hidden, masks_of(model, seen).sum(1).numpy(), RATIOS)
-    figures.save(film, folder / "occlusion_masks.png")
+    seen, hidden = (torch.stack(tensors) for tensors in zip(*strip, strict=True))
+    growing = draw_growing_occluder(seen, hidden, masks_of(model, seen).sum(1), RATIOS)
+    figures.save(growing, folder / "occlusion_masks.png")
     if as_json:
         click.echo(json.dumps({"dataset": data.name, "robustness": kept, "sweep": table.to_dict("records")}))
         return
@@ -143,9 +141,9 @@ def sensitivity(study: Study, folder: Path, queries: int) -> None:
     click.echo(summary.to_string(float_format="{:.2f}".format))
     pictures = study.pictures(looked[:4])
     figure = figures.draw_sensitivity(
-        pictures.permute(0, 2, 3, 1).numpy(),
+        pictures,
         falls[:4],
-        masks_of(model, pictures).sum(1).numpy(),
+        masks_of(model, pictures).sum(1),
     )
     click.echo(f"Drawn in {figures.save(figure, folder / 'sensitivity.png')}.")
 

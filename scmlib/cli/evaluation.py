@@ -76,9 +76,7 @@ def masks(source: Path, images: tuple[Path, ...], out: Path, dataset: str, net: 
     for image in images:
         picture = read_image(image, model.image_size, margin)
         truth = read_truth([image]) if truth_path(image).is_file() else None
-        figure = figures.draw_masks(
-            picture.permute(1, 2, 0).numpy()[None], masks_of(model, picture[None]).numpy(), truth, [image.name]
-        )
+        figure = figures.draw_masks(picture[None], masks_of(model, picture[None]), truth, [image.name])
         name = image.stem
         while name in taken:  # the same name in two folders
             name += "_"

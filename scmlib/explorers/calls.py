@@ -1,4 +1,4 @@
-"""The explorers of the course: each one call, which puts the controls in front of a function of `explorer_figures`.
+"""The explorers of the course: each one call, which puts controls in front of a function that draws.
 
 No control is a `Dropdown`: JupyterLab takes the arrow keys and letters that a closed one should get for its own
 shortcuts, so that whoever has no mouse moves, copies or cuts cells instead (ipywidgets, issue 3912).
@@ -6,7 +6,7 @@ shortcuts, so that whoever has no mouse moves, copies or cuts cells instead (ipy
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 
@@ -17,8 +17,9 @@ from matplotlib.figure import Figure
 
 from scmlib.analysis.occluders import KINDS, LARGEST, occlude
 from scmlib.data.truth import read_truth
-from scmlib.explorers.drawings import draw_lab, draw_listing, draw_mask_view
-from scmlib.explorers.views import MaskView, Picture, Probe, Ranker, as_picture, probe, view_masks
+from scmlib.errors import BadInput
+from scmlib.explorers.drawings import Gallery, draw_lab, draw_listing, draw_mask_facts
+from scmlib.explorers.facts import MaskFacts, Probe, Ranker, mask_facts, probe
 from scmlib.explorers.widgets import Explorer
 from scmlib.figures.masks import draw_prior
 from scmlib.figures.training import draw_schedule
@@ -31,8 +32,12 @@ KEPT = 64  # pictures looked at that stay in memory
 SHOWN = 8  # images of a ranked list
 
 
-def _opened(run: Study | str | Path) -> Study:
-    return run if isinstance(run, Study) else open_study(run)
+def _opened(run: Study | str | Path, dataset: str, dataset_root: str | Path) -> Study:
+    if not isinstance(run, Study):
+        return open_study(run, dataset, dataset_root)
+    if dataset or dataset_root:
+        raise BadInput("This run is open on its data already: give the run's folder, or leave dataset and root out.")
+    return run
 
 
 def _labelled(study: Study, positions: Iterable[int]) -> list[tuple[str, int]]:
@@ -56,37 +61,42 @@ def _matched(study: Study) -> list[int]:
     return [i for i, q in enumerate(study.data.query) if cameras.get(q.identity, set()) - {q.camera}]
 
 
-def _gallery(study: Study) -> Callable[[int], Picture]:
+def _gallery(study: Study) -> Gallery:
     """The gallery's pictures by position, those last seen kept."""
-    return lru_cache(16 * KEPT)(lambda position: as_picture(study.pictures([study.data.gallery[position]])[0]))
+    return lru_cache(16 * KEPT)(lambda position: study.pictures([study.data.gallery[position]])[0])
 
 
 def _query_control(study: Study) -> SelectionSlider:
     return SelectionSlider(description="query", options=_labelled(study, _matched(study)))
 
 
-def explore_masks(run: Study | str | Path) -> Explorer:
+def explore_masks(run: Study | str | Path, dataset: str = "", dataset_root: str | Path = "") -> Explorer:
     """The masks of any query: competitive, cooperative, prior, affinities of a cell, truth and scores.
 
     Args:
-        run: a study, or a run folder on its own data.
+        run: an open study, or the folder of a run.
+        dataset: the data set to look at, for a run folder; the run's own if empty.
+        dataset_root: the folder that holds the data set's folder; the run's own if empty.
+
+    Raises:
+        BadInput: no run or data there, or a data set given for a study that is open already.
     """
-    study = _opened(run)
+    study = _opened(run, dataset, dataset_root)
     queries = study.data.query
     kinds = _occluders(study)
     P, (h, w) = study.model.config.num_parts, study.model.config.grid
 
     @lru_cache(KEPT)
-    def view(image: int) -> MaskView:
+    def facts(image: int) -> MaskFacts:
         truth = read_truth([queries[image].path])[0] if study.has_truth else None
-        return view_masks(study.model, study.pictures([queries[image]])[0], truth)
+        return mask_facts(study.model, study.pictures([queries[image]])[0], truth)
 
     def draw(image: int, part: int, row: int, column: int, opacity: float, threshold: float, height: float) -> Figure:
-        return draw_mask_view(
-            view(image), part=part, cell=(row, column), opacity=opacity, threshold=threshold, height=height
+        return draw_mask_facts(
+            facts(image), part=part, cell=(row, column), opacity=opacity, threshold=threshold, height=height
         )
 
-    facts = {  # of each query, by the name of the filter
+    known = {  # of each query, by the name of the filter
         "identity": [str(record.identity) for record in queries],
         **({"camera": [str(record.camera) for record in queries]} if study.data.layout.camera_rule else {}),
         **({"occluder": [kinds[record.path.name] for record in queries]} if kinds else {}),
@@ -95,10 +105,10 @@ def explore_masks(run: Study | str | Path) -> Explorer:
     def options(**wanted: str) -> list[tuple[str, int]]:
         """Queries that fit; an empty wish fits all."""
         wishes = {name: wish.strip() for name, wish in wanted.items() if wish.strip()}
-        fit = (i for i in range(len(queries)) if all(facts[name][i] == wish for name, wish in wishes.items()))
+        fit = (i for i in range(len(queries)) if all(known[name][i] == wish for name, wish in wishes.items()))
         return _labelled(study, fit)
 
-    strongest = int(view(0).competitive.mean((1, 2)).argmax()) + 1
+    strongest = int(facts(0).competitive.mean((1, 2)).argmax()) + 1
     explorer = Explorer(
         draw,
         {
@@ -111,7 +121,7 @@ def explore_masks(run: Study | str | Path) -> Explorer:
             "height": FloatSlider(2.0, min=1.2, max=4, step=0.2, description="picture size"),
         },
     )
-    explorer.add_filters("image", {name: _filter(name, values) for name, values in facts.items()}, options)
+    explorer.add_filters("image", {name: _filter(name, values) for name, values in known.items()}, options)
     return explorer
 
 
@@ -124,15 +134,20 @@ def _occluders(study: Study) -> dict[str, str]:
     return {Path(file).name: str(kind) for file, kind in zip(facts["file"], facts["occluder"], strict=True)}
 
 
-def occlusion_lab(run: Study | str | Path) -> Explorer:
+def occlusion_lab(run: Study | str | Path, dataset: str = "", dataset_root: str | Path = "") -> Explorer:
     """Put something in front of a query and watch its masks, its similarity to the true match and its ranked list.
 
     Args:
-        run: a study, or a run folder on its own data.
+        run: an open study, or the folder of a run.
+        dataset: the data set to look at, for a run folder; the run's own if empty.
+        dataset_root: the folder that holds the data set's folder; the run's own if empty.
+
+    Raises:
+        BadInput: no run or data there, or a data set given for a study that is open already.
     """
-    study = _opened(run)
+    study = _opened(run, dataset, dataset_root)
     queries = study.data.query
-    ranker, gallery = Ranker(study, tuple(range(3 + study.settings.num_part))), _gallery(study)
+    ranker, gallery = Ranker(study, tuple(range(len(embedding_names(study.settings.num_part))))), _gallery(study)
 
     def look(query: int, image: torch.Tensor, occluder: torch.Tensor) -> Probe:
         return probe(ranker, queries[query], image, occluder, SHOWN - 2)
@@ -158,18 +173,23 @@ def occlusion_lab(run: Study | str | Path) -> Explorer:
             "ratio": FloatSlider(0.2, min=0, max=LARGEST, step=0.05, description="hidden share"),
             "across": FloatSlider(0.5, min=0, max=1, step=0.05, description="across"),
             "down": FloatSlider(0.7, min=0, max=1, step=0.05, description="down"),
-            "seed": IntSlider(0, 0, 9, description="variant"),
+            "seed": IntSlider(0, 0, 9, description="seed"),
         },
     )
 
 
-def explore_ranking(run: Study | str | Path) -> Explorer:
-    """Any query's ranked list, and the figures of all queries, with the embeddings of your choice.
+def explore_ranking(run: Study | str | Path, dataset: str = "", dataset_root: str | Path = "") -> Explorer:
+    """Any query's ranked list, and the metrics of all queries, with the embeddings of your choice.
 
     Args:
-        run: a study, or a run folder on its own data.
+        run: an open study, or the folder of a run.
+        dataset: the data set to look at, for a run folder; the run's own if empty.
+        dataset_root: the folder that holds the data set's folder; the run's own if empty.
+
+    Raises:
+        BadInput: no run or data there, or a data set given for a study that is open already.
     """
-    study = _opened(run)
+    study = _opened(run, dataset, dataset_root)
     names = embedding_names(study.settings.num_part)
     keys = [name.replace(" ", "_") for name in names]
     ranker, gallery = lru_cache(KEPT)(lambda chosen: Ranker(study, chosen)), _gallery(study)
@@ -178,7 +198,7 @@ def explore_ranking(run: Study | str | Path) -> Explorer:
         chosen = tuple(i for i, key in enumerate(keys) if ticked[key])
         with_these = ranker(chosen)
         listing = with_these.listing(study.data.query[query], with_these.query[query], SHOWN)
-        picture = as_picture(study.pictures([study.data.query[query]])[0])
+        picture = study.pictures([study.data.query[query]])[0]
         return draw_listing(picture, listing, gallery, with_these.ranking, [names[i] for i in chosen])
 
     boxes = {key: Checkbox(True, description=name) for key, name in zip(keys, names, strict=True)}

@@ -7,25 +7,27 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
-from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from scipy.ndimage import binary_erosion
+from torch import Tensor
 
 from scmlib.analysis.mask_scores import lift
-from scmlib.data.truth import OCCLUDER, PERSON, REGION_COLOURS, region_share
+from scmlib.data.truth import OCCLUDER, PERSON, region_share
 from scmlib.errors import BadInput
-from scmlib.explorers.views import Listing, MaskView, Picture, Probe
-from scmlib.figures.panels import Floats, Panel, blend, blocks, draw_panels
-from scmlib.figures.style import RIGHT, WRONG
+from scmlib.explorers.facts import Listing, MaskFacts, Probe
+from scmlib.figures.panels import Panel, blend, blocks, coloured, draw_panels
+from scmlib.figures.style import COMPETITIVE, REGION_MAP, RIGHT, WRONG
 from scmlib.ranking import Ranking
+
+Gallery = Callable[[int], Tensor]  # the picture, (3, H, W) uint8, at a position of the gallery
 
 OUTLINE = 2  # pixels, of what was put in front
 
-FRAMES = {True: to_hex(RIGHT), False: to_hex(WRONG)}
+FRAMES = {True: RIGHT, False: WRONG}
 
 
-def draw_mask_view(
-    view: MaskView,
+def draw_mask_facts(
+    seen: MaskFacts,
     *,
     part: int = 1,
     cell: tuple[int, int] = (0, 0),
@@ -36,71 +38,72 @@ def draw_mask_view(
     """The masks of one picture; below them the truth, what the masks come from at one cell, and what they score.
 
     Args:
-        view: see `view_masks`.
+        seen: see `mask_facts`.
         part: whose mask is framed and whose prior is shown, from 1.
         cell: row and column of the grid, from 0; its affinities between parts are shown.
         opacity: of the masks over the picture, in [0, 1].
         threshold: cells of a lower mask value show the picture alone.
         height: of a picture, in inches.
     """
-    P, h, w = view.competitive.shape
+    P, h, w = seen.competitive.shape
     if not (1 <= part <= P and 0 <= cell[0] < h and 0 <= cell[1] < w):
         raise BadInput(f"Part {part} or cell {cell} isn't there: there are {P} parts on a grid of {h} x {w}.")
-    cooperative, (pixels, width) = view.competitive.sum(0), view.picture.shape[:2]
+    cooperative, (pixels, width) = seen.competitive.sum(0), seen.picture.shape[1:]
     top = max(1.0, float(cooperative.max()))
     mark = (cell[1] / w, cell[0] / h, 1 / w, 1 / h)
-    masks = [Panel(view.picture, "picture", f"cell {cell[0]}, {cell[1]}", cell=mark)]
-    for i, mask in enumerate(view.competitive, 1):
-        frame = FRAMES[False] if i == part else ""
-        shown = blend(view.picture, mask, top, opacity, threshold)
+    masks = [Panel(seen.picture, "picture", f"cell {cell[0]}, {cell[1]}", cell=mark)]
+    for i, mask in enumerate(seen.competitive, 1):
+        frame = COMPETITIVE if i == part else ""
+        shown = blend(seen.picture, mask, top, opacity, threshold)
         masks.append(Panel(shown, f"competitive {i}", f"{mask[cell]:.2f} there", frame, mark))
-    shown = blend(view.picture, cooperative, top, opacity, threshold)
+    shown = blend(seen.picture, cooperative, top, opacity, threshold)
     masks.append(Panel(shown, "cooperative", f"{cooperative[cell]:.2f} there", cell=mark))
-    prior, walk = view.prior[part - 1], view.walk[cell]
-    shaded = blocks(prior, float(view.prior.max()), (pixels, width), f"prior of {part}", f"{prior[cell]:.2f} there")
-    affinity = view.affinity[cell]
-    most = float(np.abs(affinity).max())
+    prior, walk = seen.prior[part - 1], seen.walk[cell]
+    shaded = blocks(prior, float(seen.prior.max()), (pixels, width), f"prior of {part}", f"{prior[cell]:.2f} there")
+    affinity = seen.affinity[cell]
+    most = float(affinity.abs().max())
     alike = blocks(affinity, most, (pixels, pixels), f"{P} x {P} affinity there", "its softmax by row:", signed=True)
     mixes = blocks(walk, 1.0, (pixels, pixels), "random walk there", "a row: what enters a part")
     sources = [shaded._replace(cell=mark), alike._replace(numbers=affinity), mixes._replace(numbers=walk)]
-    if view.truth is not None:
-        sources.insert(0, Panel(np.array(REGION_COLOURS, np.uint8)[view.truth], "truth", "grey: occluder"))
-    scores = f"{_scores_line(view, cooperative, threshold)} Masks: dark is 0, bright is {top:.2f}."
+    if seen.truth is not None:
+        sources.insert(0, Panel(coloured(seen.truth, REGION_MAP), "truth", "grey: occluder"))
+    scores = f"{_scores_line(seen, cooperative, threshold)} Masks: dark is 0, bright is {top:.2f}."
     alt = (
         f"Masks of one picture. In cell {cell[0]}, {cell[1]} the competitive masks are "
-        f"{_joined(view.competitive[:, cell[0], cell[1]])}; the transition matrix between the parts there has "
-        f"{_joined(np.diag(walk))} on its diagonal. {scores}"
+        f"{_joined(seen.competitive[:, cell[0], cell[1]])}; the transition matrix between the parts there has "
+        f"{_joined(walk.diag())} on its diagonal. {scores}"
     )
     return draw_panels([masks, sources], alt, height=height, text=scores)
 
 
-def _joined(values: Floats) -> str:
+def _joined(values: Tensor) -> str:
     return ", ".join(f"{value:.2f}" for value in values)
 
 
-def _scores_line(view: MaskView, cooperative: Floats, threshold: float) -> str:
+def _scores_line(seen: MaskFacts, cooperative: Tensor, threshold: float) -> str:
     """What the cooperative mask of one picture scores, in words."""
-    told = f"Cooperative mask: {float((cooperative >= max(threshold, 1e-6)).mean()):.0%} of the cells"
+    told = f"Cooperative mask: {float((cooperative >= max(threshold, 1e-6)).float().mean()):.0%} of the cells"
     told += f" reach {threshold:.2f}." if threshold else " are above zero."
-    if view.truth is None:
+    if seen.truth is None:
         return told + " No index map: the answer isn't known."
-    mask = torch.from_numpy(np.asarray(cooperative))[None]
     grid = (cooperative.shape[0], cooperative.shape[1])
-    lifts = [lift(mask, region_share(view.truth[None], regions, grid)) for regions in (PERSON, (OCCLUDER,))]
+    lifts = [
+        lift(cooperative[None], region_share(seen.truth[None], regions, grid)) for regions in (PERSON, (OCCLUDER,))
+    ]
     on = ["not shown" if np.isnan(value) else f"{value:.2f}" for value in lifts]
     return f"{told} Lift on the visible person: {on[0]}; on the occluder: {on[1]}."
 
 
-def _listed(listing: Listing, gallery: Callable[[int], Picture]) -> list[Panel]:
+def _listed(listing: Listing, gallery: Gallery) -> list[Panel]:
     """The head of a ranked list; right and wrong by colour, line and sign."""
     signs = {True: "\N{CHECK MARK} right", False: "\N{BALLOT X} wrong"}
     return [
-        Panel(gallery(position), f"{place}", signs[hit], FRAMES[hit])
-        for place, (position, hit) in enumerate(zip(listing.head, listing.right, strict=True), 1)
+        Panel(gallery(position), f"{rank}", signs[hit], FRAMES[hit])
+        for rank, (position, hit) in enumerate(zip(listing.head, listing.right, strict=True), 1)
     ]
 
 
-def draw_lab(before: Probe, after: Probe, gallery: Callable[[int], Picture], *, height: float = 1.9) -> Figure:
+def draw_lab(before: Probe, after: Probe, gallery: Gallery, *, height: float = 1.9) -> Figure:
     """A query as it is and below it with an occluder: masks, similarity, and the head of the ranked list.
 
     Args:
@@ -114,8 +117,8 @@ def draw_lab(before: Probe, after: Probe, gallery: Callable[[int], Picture], *, 
     for name, seen in (("before", before), ("after", after)):
         facts = f"match {seen.listing.similarity:.2f}, rank {seen.listing.rank}"
         mass = f"{seen.on_occluder:.0%} on it" if seen.occluder.any() else "nothing added"
-        masked = blend(seen.picture, seen.cooperative, top)
-        masked[seen.occluder & ~binary_erosion(seen.occluder, iterations=OUTLINE)] = 255
+        inner = torch.from_numpy(binary_erosion(seen.occluder, iterations=OUTLINE))
+        masked = blend(seen.picture, seen.cooperative, top).masked_fill(seen.occluder & ~inner, 255)
         rows.append(
             [
                 Panel(seen.picture, name, facts),
@@ -127,17 +130,15 @@ def draw_lab(before: Probe, after: Probe, gallery: Callable[[int], Picture], *, 
             f"{name}: similarity to the nearest true match {seen.listing.similarity:.2f}, first true match at rank "
             f"{seen.listing.rank}, {sum(seen.listing.right)} of the first {len(seen.listing.head)} right"
         )
-    text = f"{after.occluder.mean():.0%} of the picture hidden, outlined in white on the mask; "
+    text = f"{after.occluder.float().mean():.0%} of the picture hidden, outlined in white on the mask; "
     text += f"{after.on_occluder:.0%} of the mask lies on it. Mask: dark is 0, bright is {top:.2f}."
     return draw_panels(
         rows, f"A query before and after it is hidden. {'; '.join(told)}. {text}", height=height, text=text
     )
 
 
-def draw_listing(
-    query: Picture, listing: Listing, gallery: Callable[[int], Picture], ranking: Ranking, names: Sequence[str]
-) -> Figure:
-    """A query, the head of its ranked list, and the figures of all queries, with some of the embeddings.
+def draw_listing(query: Tensor, listing: Listing, gallery: Gallery, ranking: Ranking, names: Sequence[str]) -> Figure:
+    """A query, the head of its ranked list, and the metrics of all queries, with some of the embeddings.
 
     Args:
         query: its picture.
@@ -146,12 +147,12 @@ def draw_listing(
         ranking: of all queries.
         names: the embeddings that count.
     """
-    figures = ", ".join(f"{name.replace('top', 'rank-')} {value:.1%}" for name, value in ranking.figures().items())
+    metrics = ", ".join(f"{name.replace('top', 'rank-')} {value:.1%}" for name, value in ranking.figures().items())
     below = f"rank {listing.rank}, AP {listing.ap:.0%}"
-    text = "\n".join(textwrap.wrap(f"{' + '.join(names)}: {figures} over {ranking.num_valid} queries.", 110))
+    text = "\n".join(textwrap.wrap(f"{' + '.join(names)}: {metrics} over {ranking.num_valid} queries.", 110))
     alt = (
         f"A query and its first {len(listing.head)} gallery images by {', '.join(names)}: {sum(listing.right)} are "
         f"right, the first true match stands at rank {listing.rank}, average precision {listing.ap:.0%}. "
-        f"All queries: {figures}."
+        f"All queries: {metrics}."
     )
     return draw_panels([[Panel(query, "query", below), *_listed(listing, gallery)]], alt, height=1.9, text=text)

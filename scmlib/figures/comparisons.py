@@ -11,22 +11,25 @@ import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from scmlib.figures.style import COLOURS, RIGHT, WRONG, new_figure
+from scmlib.figures.style import CONTROL, PLAIN, RIGHT, SCM, new_figure
 
 
 def draw_ablation(table: pd.DataFrame) -> Figure:
     """Mean average precision of every reported training of each variant, and their mean.
 
     Args:
-        table: what `ablate` gives.
+        table: what `ablate` gives; the method first.
     """
     reported = table[table["role"] == "reported"]
     means = reported.groupby("variant", sort=False)["mAP"].mean()
     spread = reported.groupby("variant", sort=False)["mAP"].std()
     said = "; ".join(f"{name} {means[name]:.1%} ± {spread[name]:.1%}" for name in means.index)
-    figure = new_figure(7, 0.45 * len(means) + 1, f"mAP on occluded queries, mean and deviation over worlds: {said}.")
+    figure = new_figure(
+        7, 0.45 * len(means) + 1, f"mAP on occluded queries, mean and standard deviation over worlds: {said}."
+    )
     axes = figure.subplots()
-    sns.stripplot(reported, x="mAP", y="variant", hue="variant", palette=COLOURS[: len(means)], ax=axes, jitter=False)
+    colours = {name: CONTROL if i else SCM for i, name in enumerate(means.index)}
+    sns.stripplot(reported, x="mAP", y="variant", hue="variant", palette=colours, ax=axes, jitter=False)
     axes.scatter(means, range(len(means)), marker="|", s=400, color="black", linewidth=2, label="mean")
     axes.axvline(means.iloc[0], color="0.7", linewidth=1, zorder=0)
     axes.set(xlabel="mAP on occluded queries; a dot is a world, a stroke the mean", ylabel="")
@@ -48,19 +51,19 @@ def draw_guesses(guesses: Mapping[str, float | None], outcomes: Mapping[str, flo
     said = "; ".join(
         f"{name}: {'no guess' if g is None else f'guessed {g:.3g}'}, found {v:.3g}" for name, g, v in pairs
     )
-    figure = new_figure(7, 0.42 * len(pairs) + 0.9, f"Guesses and outcomes. {said}.")
+    figure = new_figure(7, 0.42 * len(pairs) + 1.0, f"Guesses and outcomes. {said}.")
     axes = figure.subplots()
     for row, (_, guess, value) in enumerate(pairs):
         if guess is not None:
             axes.plot([guess, value], [row, row], color="0.7", zorder=0)
-            axes.scatter(guess, row, marker="D", s=60, facecolor="white", edgecolor=WRONG, linewidth=2)
+            axes.scatter(guess, row, marker="D", s=60, facecolor="white", edgecolor=CONTROL, linewidth=2)
         axes.scatter(value, row, marker="o", s=70, color=RIGHT)
         axes.annotate(f"{value:.3g}", (value, row), (0, 7), textcoords="offset points", ha="center", fontsize="small")
     low, high = (f([x for _, g, v in pairs for x in (g, v) if x is not None] + [0]) for f in (min, max))
     axes.set(yticks=range(len(pairs)), yticklabels=[name for name, _, _ in pairs], xlabel=unit)
     axes.set(ylim=(len(pairs) - 0.5, -0.7), xlim=(low - 0.12 * (high - low), high + 0.12 * (high - low)))
     handles = [
-        Line2D([], [], ls="", marker="D", markerfacecolor="white", markeredgecolor=WRONG, label="guess"),
+        Line2D([], [], ls="", marker="D", markerfacecolor="white", markeredgecolor=CONTROL, label="guess"),
         Line2D([], [], ls="", marker="o", color=RIGHT, label="outcome"),
     ]
     figure.legend(handles=handles, loc="outside right center", frameon=False)
@@ -68,19 +71,19 @@ def draw_guesses(guesses: Mapping[str, float | None], outcomes: Mapping[str, flo
     return figure
 
 
-def draw_bands(table: pd.DataFrame, label: str) -> Figure:
-    """Means with their bands, a row each.
+def draw_intervals(table: pd.DataFrame, label: str) -> Figure:
+    """Means with their confidence intervals, a row each.
 
     Args:
         table: names as its index; columns mean, low and high, shares in [0, 1].
         label: what is measured, for the axis.
     """
     said = "; ".join(f"{row.Index}: {row.mean:.1%} ({row.low:.1%} to {row.high:.1%})" for row in table.itertuples())
-    figure = new_figure(8, 0.42 * len(table) + 0.9, f"{label}, with 95 % bands: {said}.")
+    figure = new_figure(8, 0.42 * len(table) + 0.9, f"{label}, with 95 % confidence intervals: {said}.")
     axes = figure.subplots()
     at = np.arange(len(table))
     reach = np.stack([table["mean"] - table["low"], table["high"] - table["mean"]])
-    axes.errorbar(table["mean"], at, xerr=reach, fmt="o", color=RIGHT, capsize=4, lw=2, ms=7)
+    axes.errorbar(table["mean"], at, xerr=reach, fmt="o", color=PLAIN, capsize=4, lw=2, ms=7)
     for y, mean in zip(at, table["mean"], strict=True):
         axes.annotate(f"{mean:.1%}", (mean, y), (0, 6), textcoords="offset points", ha="center", fontsize="small")
     axes.set(yticks=at, yticklabels=table.index, ylim=(len(table) - 0.5, -0.7), xlim=(-0.03, 1), xlabel=label)
@@ -89,8 +92,8 @@ def draw_bands(table: pd.DataFrame, label: str) -> Figure:
     return figure
 
 
-def draw_band(values: Sequence[float], here: float, what: str) -> Figure:
-    """One number beside the same number of other trainings, with their mean and deviation.
+def draw_spread(values: Sequence[float], here: float, what: str) -> Figure:
+    """One number beside the same number of other trainings, with their mean and standard deviation.
 
     Args:
         values: of at least two other trainings, in [0, 1].
@@ -101,10 +104,10 @@ def draw_band(values: Sequence[float], here: float, what: str) -> Figure:
     alt = f"{what}: this run {here:.1%}; {len(values)} other trainings {mean:.1%} ± {deviation:.1%}."
     figure = new_figure(7, 1.9, alt)
     axes = figure.subplots()
-    axes.axvspan(mean - deviation, mean + deviation, color=COLOURS[0], alpha=0.2, lw=0, label="mean ± deviation")
-    axes.axvline(mean, color=COLOURS[0])
-    axes.scatter(values, [0] * len(values), color=COLOURS[0], label="other trainings", zorder=2)
-    axes.scatter(here, 1, color=COLOURS[1], marker="D", s=60, label="this run", zorder=2)
+    axes.axvspan(mean - deviation, mean + deviation, color=CONTROL, alpha=0.2, lw=0, label="mean ± standard deviation")
+    axes.axvline(mean, color=CONTROL)
+    axes.scatter(values, [0] * len(values), color=CONTROL, label="other trainings", zorder=2)
+    axes.scatter(here, 1, color=SCM, marker="D", s=60, label="this run", zorder=2)
     axes.set(yticks=[0, 1], yticklabels=["other trainings", "this run"], ylim=(-0.6, 1.6), xlabel=what)
     axes.set(xlim=(min(*values, here) - 0.02, max(*values, here) + 0.02))
     axes.xaxis.set_major_formatter(mpl.ticker.PercentFormatter(1, decimals=0))

@@ -11,11 +11,12 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch, Rectangle
+from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
+from torch import Tensor
 
-from scmlib.data.truth import REGIONS
-from scmlib.figures.style import COLOURS, REGION_MAP, RIGHT, Pictures, bare, new_figure
+from scmlib.figures.grids import LEGEND, picture_grid
+from scmlib.figures.style import LINES, RIGHT, SPLITS, draw_regions, new_figure, region_legend, to_array
 
 
 def draw_inspection(images: pd.DataFrame, camera_rule: bool) -> Figure:
@@ -39,14 +40,14 @@ def draw_inspection(images: pd.DataFrame, camera_rule: bool) -> Figure:
     figure = new_figure(10 if camera_rule else 5.5, 3.4, alt)
     panels = figure.subplots(1, 2 if camera_rule else 1, squeeze=False)[0]
     data = counts.rename("images").reset_index()
-    colours = dict(zip(splits, COLOURS, strict=False))
-    for split, style in zip(splits, ("-", "--", ":"), strict=False):
+    for split, style in zip(splits, LINES, strict=False):
         shown = data[data["split"] == split]
-        sns.ecdfplot(shown, x="images", color=colours[split], linestyle=style, linewidth=2, label=split, ax=panels[0])
+        sns.ecdfplot(shown, x="images", color=SPLITS[split], linestyle=style, linewidth=2, label=split, ax=panels[0])
     panels[0].set(title="Images per identity", xlabel="images of an identity, at most", ylabel="share of identities")
     if camera_rule:
-        shades = [colours[split] for split in splits]
-        cameras.plot.bar(stacked=True, color=shades, ax=panels[1], rot=0, width=0.8, legend=False)
+        cameras.plot.bar(
+            stacked=True, color=[SPLITS[split] for split in splits], ax=panels[1], rot=0, width=0.8, legend=False
+        )
         panels[1].set(title="Images per camera", xlabel="camera", ylabel="images")
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right center", frameon=False)
     for axes in panels:
@@ -54,25 +55,24 @@ def draw_inspection(images: pd.DataFrame, camera_rule: bool) -> Figure:
     return figure
 
 
-def draw_sheet(pictures: Pictures, columns: int, alt: str = "") -> Figure:
-    """A contact sheet, row by row; `alt` says in words what the pictures show."""
+def draw_sheet(pictures: Tensor, columns: int, alt: str = "") -> Figure:
+    """A contact sheet, row by row.
+
+    Args:
+        pictures: (N, 3, H, W) uint8.
+        columns: pictures in a row.
+        alt: what the pictures show, in words; their number is added.
+    """
     rows = -(-len(pictures) // columns)
-    height = 1.05 * rows * pictures.shape[1] / pictures.shape[2]
-    figure = new_figure(1.05 * columns, height, f"{alt} {len(pictures)} images, {columns} in a row.".strip())
-    grid = figure.subplots(rows, columns, squeeze=False)
+    alt = f"{alt} {len(pictures)} images, {columns} in a row.".strip()
+    figure, grid = picture_grid(alt, (rows, columns), pictures.shape[2] / pictures.shape[3])
     for axes, picture in zip(grid.flat, pictures, strict=False):
-        axes.imshow(picture)
-    bare(grid.flat)
+        axes.imshow(to_array(picture))
     return figure
 
 
-Picture = NDArray[np.uint8]  # (H, W, 3), or (H, W) for an index map of `REGIONS`
-
-TELLS = "inspect_dataset"  # the one check that goes on after what it finds
-
-
 def draw_grid(
-    pictures: Sequence[Sequence[Picture]],
+    pictures: Sequence[Sequence[Tensor | NDArray[np.uint8]]],
     labels: Sequence[str],
     captions: Sequence[Sequence[str]] = (),
     *,
@@ -82,31 +82,36 @@ def draw_grid(
     """Rows of pictures, each row with a label and each picture with a line below it.
 
     Args:
-        pictures: a row each, of any lengths; an index map is drawn in its regions' colours.
+        pictures: a row each, of any lengths: (3, H, W) uint8 tensors, or index maps as (H, W) numpy arrays, which are
+            drawn in their regions' colours.
         labels: a line for each row, at its left.
         captions: a line for each picture, by row; none if empty.
         alt: what there is to see, in words; the labels are added.
-        width: of the figure, in inches.
+        width: of the figure, in inches; more where the words need it.
     """
     columns = max(len(row) for row in pictures)
-    shape = np.mean([row[0].shape[0] / row[0].shape[1] for row in pictures])
-    maps = any(picture.ndim == 2 for row in pictures for picture in row)
-    cell = (width - 0.5 - 1.2 * maps) / columns
-    height = len(pictures) * (cell * float(shape) + 0.25 * bool(captions)) + 0.1
-    figure = new_figure(width, height, f"{alt} Rows: {'; '.join(labels)}.".strip())
-    grid = figure.subplots(len(pictures), columns, squeeze=False)
-    bare(grid.flat)
-    for axes, row, label in zip(grid, pictures, labels, strict=True):
-        axes[0].set_ylabel(label, fontsize="small")
-        for one, picture in zip(axes, row, strict=False):
-            one.imshow(picture, cmap=REGION_MAP, vmin=-0.5, vmax=len(REGIONS) - 0.5)  # the last three: for maps alone
-    for axes, lines in zip(grid, captions, strict=False):
-        for one, line in zip(axes, lines, strict=False):
-            one.set_xlabel(line, fontsize="x-small", labelpad=2)
+    maps = any(isinstance(picture, np.ndarray) for row in pictures for picture in row)
+    figure, grid = picture_grid(
+        f"{alt} Rows: {'; '.join(labels)}.".strip(),
+        (len(pictures), columns),
+        float(np.mean([row[0].shape[-2] / row[0].shape[-1] for row in pictures])),
+        cell=(width - 0.9 - LEGEND * maps) / columns - 0.06,
+        labels=labels,
+        captions=captions,
+        side=LEGEND * maps,
+    )
+    for row_of_axes, row in zip(grid, pictures, strict=True):
+        for axes, picture in zip(row_of_axes, row, strict=False):
+            if isinstance(picture, np.ndarray):
+                draw_regions(axes, picture)
+            else:
+                axes.imshow(to_array(picture))
     if maps:
-        patches = [Patch(color=REGION_MAP(i), label=name) for i, name in enumerate(REGIONS)]
-        figure.legend(handles=patches, loc="outside right center", fontsize="small", frameon=False)
+        region_legend(figure)
     return figure
+
+
+TELLS = "inspect_dataset"  # the one check that goes on after what it finds
 
 
 def verdict(check: str, said: Any) -> str:
@@ -122,18 +127,18 @@ def verdict(check: str, said: Any) -> str:
 
 
 def draw_gates(table: pd.DataFrame, checks: Sequence[str]) -> Figure:
-    """Which check notices which fault, and the figure that comes out if nobody listens.
+    """Which check notices which fault, and the rank-1 that comes out if nobody listens.
 
     Args:
         table: a row a data set, the sound one first; a column a check with what it said, see `verdict`; `rank1`, in
-            [0, 1], and `queries`, how many of them counted, both NaN where no figure came out.
+            [0, 1], and `queries`, how many of them counted, both NaN where nothing came out.
         checks: the columns to show, in the order in which they are asked.
     """
     verdicts = {(row, check): verdict(check, table.at[row, check]) for row in table.index for check in checks}
     told = []
     for row, value in zip(table.index, table["rank1"], strict=True):
         noticed = [check for check in checks if verdicts[row, check] in ("stops", "tells")]
-        outcome = "no figure" if np.isnan(value) else f"rank 1 {value:.1%}"
+        outcome = "no result" if np.isnan(value) else f"rank 1 {value:.1%}"
         told.append(f"{row}: noticed by {' and '.join(noticed) or 'no check'}, {outcome}")
     figure = new_figure(10.5, 0.42 * len(table) + 1.1, f"Which check notices which fault. {'; '.join(told)}.")
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=(1.15 * len(checks), 3))
@@ -145,24 +150,24 @@ def draw_gates(table: pd.DataFrame, checks: Sequence[str]) -> Figure:
     left.xaxis.tick_top()
     left.tick_params(length=0)
     left.spines[:].set_visible(False)
-    _figures(right, table)
+    _rank_1(right, table)
     return figure
 
 
 def _cell(axes: Axes, x: float, y: float, word: str) -> None:
     """One verdict, told by its word, and by colour too."""
-    fills = {"stops": (COLOURS[0], "white"), "tells": (COLOURS[9], "black"), "silent": ("white", "0.2")}
+    fills = {"stops": (RIGHT, "white"), "tells": ("#BFDCEC", "black"), "silent": ("white", "0.2")}
     fill, ink = fills.get(word, ("0.93", "0.5"))
     axes.add_patch(Rectangle((x - 0.46, y - 0.42), 0.92, 0.84, facecolor=fill, edgecolor="0.7", linewidth=0.8))
     axes.text(x, y, word, ha="center", va="center", color=ink, fontsize="small")
 
 
-def _figures(axes: Axes, table: pd.DataFrame) -> None:
+def _rank_1(axes: Axes, table: pd.DataFrame) -> None:
     """Rank 1 of each data set, with the sound one's as a line."""
     axes.axvline(table["rank1"].iloc[0], color="0.6", linestyle="--", linewidth=1, zorder=0)
     for y, (value, queries) in enumerate(zip(table["rank1"], table["queries"], strict=True)):
         if np.isnan(value):
-            axes.text(0.05, y, "no figure", va="center", fontsize="small", color="0.5")
+            axes.text(0.05, y, "no result", va="center", fontsize="small", color="0.5")
             continue
         axes.scatter(value, y, s=60, color=RIGHT)
         side = -1 if value > 0.5 else 1

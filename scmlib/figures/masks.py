@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
+from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize, TwoSlopeNorm
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
+from matplotlib.image import AxesImage
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
+from torch import Tensor
 
-from scmlib.data.truth import REGIONS
 from scmlib.errors import BadInput
-from scmlib.figures.panels import Floats, blocks, draw_panels
-from scmlib.figures.style import COLOURS, HEAT, MASKS, REGION_MAP, Pictures, bare, new_figure
+from scmlib.figures.grids import BAR, LEGEND, colour_bar, picture_grid
+from scmlib.figures.panels import blocks, draw_panels
+from scmlib.figures.style import HEAT, LINES, MARKERS, MASKS, draw_regions, new_figure, region_legend, series, to_array
 from scmlib.mask import striped_prior
 
-GROUPS = ((COLOURS[0], "o", "-"), (COLOURS[1], "s", "--"))  # colour, marker and line of a graph's two sides
+Floats = NDArray[np.floating[Any]]
+
+GROUPS = tuple(zip(series(2), MARKERS, LINES, strict=False))  # colour, marker and line of a graph's two sides
 
 LIFTS = ("person", "occluder")
 
@@ -148,8 +150,8 @@ def _heat_map(axes: Axes, values: pd.DataFrame, norm: Normalize, label: str) -> 
 
 
 def draw_masks(
-    pictures: Pictures,
-    competitive: NDArray[np.float32],
+    pictures: Tensor,
+    competitive: Tensor,
     truth: NDArray[np.uint8] | None = None,
     titles: Sequence[str] = (),
     names: tuple[str, str] = ("competitive", "cooperative"),
@@ -157,7 +159,7 @@ def draw_masks(
     """A row an image: the picture, each competitive mask and the cooperative mask over it, and the truth if known.
 
     Args:
-        pictures: (N, H, W, 3) uint8.
+        pictures: (N, 3, H, W) uint8.
         competitive: (N, P, h, w) in [0, 1]; drawn cell by cell, on one scale with their sum.
         truth: (N, H, W) index maps, see `REGIONS`.
         titles: a line for each image.
@@ -168,40 +170,47 @@ def draw_masks(
     top = max(1.0, float(cooperative.max()))
     one, together = names
     heads = ["picture", *(f"{one} {i + 1}" for i in range(P)), together, *(["truth"] * (truth is not None))]
-    share = ", ".join(f"{x:.0%}" for x in competitive.mean((0, 2, 3)) / max(1e-9, cooperative.mean()))
-    figure = new_figure(
-        1.05 * len(heads) + 1.3,
-        1.05 * N * pictures.shape[1] / pictures.shape[2] + 1.2,
+    share = ", ".join(f"{x:.0%}" for x in competitive.mean((0, 2, 3)) / cooperative.mean().clamp(min=1e-9))
+    figure, grid = picture_grid(
         f"Masks of {N} images: {one} 1 to {P} hold {share} of the mass of {together}, which reaches "
         f"{float(cooperative.max()):.2f} in its strongest cell.",
+        (N, len(heads)),
+        pictures.shape[2] / pictures.shape[3],
+        heads=heads,
+        labels=titles,
+        side=LEGEND * (truth is not None),
+        foot=BAR,
     )
-    grid = figure.subplots(N, len(heads), squeeze=False)
     for row in range(N):
+        grid[row, 0].imshow(to_array(pictures[row]))
         for axes, mask in zip(grid[row, 1 : P + 2], [*competitive[row], cooperative[row]], strict=True):
             drawn = overlay(axes, pictures[row], mask, top)
-        grid[row, 0].imshow(pictures[row])
         if truth is not None:
-            grid[row, -1].imshow(truth[row], cmap=REGION_MAP, vmin=-0.5, vmax=len(REGIONS) - 0.5)
-        if titles:
-            grid[row, 0].set_ylabel("\n".join(textwrap.wrap(titles[row], 22)), fontsize="small")
-    for axes, head in zip(grid[0], heads, strict=True):
-        axes.set_title(head, fontsize="medium")
-    bare(grid.flat)
-    figure.colorbar(drawn, ax=grid, label="mask value", location="bottom", shrink=0.5, aspect=40, pad=0.02)
+            draw_regions(grid[row, -1], truth[row])
+    colour_bar(figure, drawn, grid[0, : P + 2], "mask value")
     if truth is not None:
-        patches = [Patch(color=REGION_MAP(i), label=name) for i, name in enumerate(REGIONS)]
-        figure.legend(handles=patches, loc="outside right center", fontsize="small", frameon=False)
+        region_legend(figure)
     return figure
 
 
-def overlay(axes: Axes, picture: Pictures, mask: NDArray[np.float32], top: float) -> mpl.image.AxesImage:
-    """A mask, cell by cell, over the grey picture."""
-    height, width = picture.shape[:2]
-    axes.imshow(picture.mean(-1), cmap="gray", vmin=0, vmax=255)
+def overlay(axes: Axes, picture: Tensor, mask: Tensor, top: float) -> AxesImage:
+    """A mask, cell by cell, over the grey picture.
+
+    Args:
+        axes: to draw on.
+        picture: (3, H, W) uint8.
+        mask: (h, w).
+        top: the value of the last colour; the first is 0.
+
+    Returns:
+        The mask as drawn, for a colour bar.
+    """
+    height, width = picture.shape[1:]
+    axes.imshow(picture.float().mean(0), cmap="gray", vmin=0, vmax=255)
     return axes.imshow(mask, cmap=MASKS, vmin=0, vmax=top, alpha=0.7, extent=(-0.5, width - 0.5, height - 0.5, -0.5))
 
 
-def draw_prior(parts: int, mask_part: int, rows: int, columns: int = 6, learned: Floats | None = None) -> Figure:
+def draw_prior(parts: int, mask_part: int, rows: int, columns: int = 6, learned: Tensor | None = None) -> Figure:
     """What each part's prior starts as, and, if given, what it became.
 
     Args:
@@ -219,7 +228,7 @@ def draw_prior(parts: int, mask_part: int, rows: int, columns: int = 6, learned:
         raise BadInput(
             f"{parts} parts with mask-part {mask_part} need {chunks} rows, but the grid has {rows}: take fewer parts."
         )
-    start = striped_prior(parts, rows, columns, mask_part)[0].numpy()
+    start = striped_prior(parts, rows, columns, mask_part)[0]
     blind = [int((part == 0).all(1).sum()) for part in start]
     shape = (16 * rows, 16 * columns)
     lines = [

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import seaborn as sns
-import torch
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
-from torch.nn import functional as F
+from torch import Tensor
 
+from scmlib.analysis.mask_scores import mass_on
 from scmlib.analysis.statistics import Map, spearman
+from scmlib.figures.grids import BAR, colour_bar, picture_grid
 from scmlib.figures.masks import overlay
-from scmlib.figures.style import COLOURS, Pictures, bare, new_figure
+from scmlib.figures.style import CONTROL, HEAT, LINES, MARKERS, SCM, new_figure, series, to_array
 
-FIGURES = {"mAP": "mAP", "top1": "rank-1"}
+METRICS = {"mAP": "mAP", "top1": "rank-1"}
 
-FALLS = "PuOr_r"  # orange where hiding harms, purple where it helps: apart for colour-blind readers
+FALLS = f"{HEAT}_r"  # orange where hiding harms, purple where it helps
 
 
 def draw_sweep(table: pd.DataFrame) -> Figure:
@@ -36,19 +38,17 @@ def draw_sweep(table: pd.DataFrame) -> Figure:
     figure = new_figure(
         9,
         0.5 + 3.1 * len(positions),
-        f"Figures of {whole['queries']} queries as a share of each is hidden. Nothing hidden: mAP {whole['mAP']:.1%}, "
+        f"Metrics of {whole['queries']} queries as a share of each is hidden. Nothing hidden: mAP {whole['mAP']:.1%}, "
         f"rank-1 {whole['top1']:.1%}. At {table['ratio'].max():.0%} hidden, {said}.",
     )
     grid = figure.subplots(len(positions), 2, squeeze=False, sharex=True, sharey=True)
     for row, position in zip(grid, positions, strict=True):
-        for axes, (name, title) in zip(row, FIGURES.items(), strict=True):
-            for i, kind in enumerate(kinds):
+        for axes, (name, title) in zip(row, METRICS.items(), strict=True):
+            for kind, colour, marker, line in zip(kinds, series(len(kinds)), MARKERS, LINES, strict=False):
                 drawn = table[(table["kind"] == kind) & (table["position"] == position)]
-                style = {"color": COLOURS[i], "marker": "os^"[i], "linestyle": ("-", "--", ":")[i]}
-                axes.plot(drawn["ratio"], drawn[name], label=kind, markersize=5, **style)
-                axes.fill_between(
-                    drawn["ratio"], drawn[f"{name}_low"], drawn[f"{name}_high"], color=COLOURS[i], alpha=0.15, lw=0
-                )
+                ratio, low, high = drawn["ratio"], drawn[f"{name}_low"], drawn[f"{name}_high"]
+                axes.plot(ratio, drawn[name], color=colour, marker=marker, ls=line, markersize=5, label=kind)
+                axes.fill_between(ratio, low, high, color=colour, alpha=0.15, lw=0)
             axes.set(title=f"{title}, position: {position}", ylabel=title, ylim=(0, 1.02))
             axes.xaxis.set_major_formatter(mpl.ticker.PercentFormatter(1))
             axes.yaxis.set_major_formatter(mpl.ticker.PercentFormatter(1))
@@ -62,90 +62,78 @@ def draw_sweep(table: pd.DataFrame) -> Figure:
     return figure
 
 
-def draw_filmstrip(
-    pictures: Pictures, occluders: NDArray[np.bool_], cooperative: Map, ratios: Sequence[float]
-) -> Figure:
+def draw_growing_occluder(pictures: Tensor, occluders: Tensor, cooperative: Tensor, ratios: Sequence[float]) -> Figure:
     """One query with a growing occluder: the pictures above, the cooperative mask over each below, on one scale.
 
-    A white line in the lower row rounds off what is hidden. Below each column stands the share of the mask's mass on
+    A white line in the lower row surrounds what is hidden. Below each column stands the share of the mask's mass on
     it: less than the hidden share if the mask turns away from the occluder.
 
     Args:
-        pictures: (N, H, W, 3) uint8, the query at each ratio.
-        occluders: (N, H, W), what is hidden in each.
+        pictures: (N, 3, H, W) uint8, the query at each ratio.
+        occluders: (N, H, W) bool, what is hidden in each.
         cooperative: (N, h, w), the cooperative mask of each.
         ratios: the N hidden shares.
     """
     N, height, width = occluders.shape
-    grid = (cooperative.shape[1], cooperative.shape[2])
-    hidden = F.adaptive_avg_pool2d(torch.from_numpy(occluders).float()[:, None], grid)[:, 0].numpy()
-    shares = (cooperative * hidden).sum((1, 2)) / np.maximum(cooperative.sum((1, 2)), 1e-9)
+    shares = mass_on(cooperative, occluders)
     said = ", ".join(f"{share:.0%} at {ratio:.0%}" for share, ratio in zip(shares, ratios, strict=True))
-    figure = new_figure(
-        1.25 * N + 0.3,
-        2 * 1.25 * height / width + 1.6,
+    figure, grid = picture_grid(
         f"A query behind a growing occluder. The share of the cooperative mask's mass on it is {said} hidden.",
+        (2, N),
+        height / width,
+        cell=1.15,
+        heads=[f"{ratio:.0%} hidden" for ratio in ratios],
+        labels=["picture", "cooperative mask"],
+        captions=[[""] * N, [f"{share:.0%} of the mask on it" for share in shares]],
+        foot=BAR,
     )
-    axes = figure.subplots(2, N, squeeze=False)
     top = max(1e-9, float(cooperative.max()))
-    for i in range(N):
-        axes[0, i].imshow(pictures[i])
-        axes[0, i].set_title(f"{ratios[i]:.0%} hidden", fontsize="medium")
-        drawn = overlay(axes[1, i], pictures[i], cooperative[i], top)
-        if occluders[i].any():
+    for i, (picture, occluder, mask) in enumerate(zip(pictures, occluders, cooperative, strict=True)):
+        grid[0, i].imshow(to_array(picture))
+        drawn = overlay(grid[1, i], picture, mask, top)
+        if occluder.any():
             # A rim of zeros closes the line where the occluder reaches the picture's edge.
-            rim = np.pad(occluders[i], 1).astype(float)
-            axes[1, i].contour(rim, [0.5], colors="white", linewidths=1.4, extent=(-1, width, -1, height))
-            axes[1, i].set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
-        axes[1, i].set_xlabel(f"{shares[i]:.0%} of the\nmask on it", fontsize="small")
-    bare(axes.flat)
-    for row, label in zip(axes, ("picture", "cooperative mask"), strict=True):
-        row[0].set_ylabel(label)
-    figure.colorbar(drawn, ax=axes, label="mask value", location="bottom", shrink=0.5, aspect=40, pad=0.02)
+            rim = np.pad(occluder.numpy(), 1).astype(float)
+            grid[1, i].contour(rim, [0.5], colors="white", linewidths=1.4, extent=(-1, width, -1, height))
+            grid[1, i].set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
+    colour_bar(figure, drawn, grid[1], "mask value")
     return figure
 
 
-def draw_sensitivity(pictures: Pictures, falls: Map, cooperative: Map, titles: Sequence[str] = ()) -> Figure:
+def draw_sensitivity(pictures: Tensor, falls: Map, cooperative: Tensor, titles: Sequence[str] = ()) -> Figure:
     """Side by side for each query: the picture, where hiding it harms the match, and where the mask looks.
 
-    Above each stands the rank correlation of the two maps. All sensitivity maps share one scale, and so do all masks.
+    Below each stands the rank correlation of the two maps. All sensitivity maps share one scale, and so do all masks.
 
     Args:
-        pictures: (N, H, W, 3) uint8.
+        pictures: (N, 3, H, W) uint8.
         falls: (N, h, w), from `sensitivity`.
         cooperative: (N, h, w), the cooperative mask of each.
         titles: a line for each query.
     """
     N = len(pictures)
-    found = [spearman(fall, mask) for fall, mask in zip(falls, cooperative, strict=True)]
-    figure = new_figure(
-        3.2 * 1.1 * N + 0.4,
-        1.1 * pictures.shape[1] / pictures.shape[2] + 1.0 + 0.2 * bool(titles),
+    found = [spearman(fall, mask) for fall, mask in zip(falls, cooperative.numpy(), strict=True)]
+    told = [f"Spearman {value:.2f}" for value in found]
+    figure, grid = picture_grid(
         f"What the match of {N} queries rests on, beside the cooperative mask. Spearman correlation of the two: "
         f"{', '.join(f'{value:.2f}' for value in found)}. Hiding the most sensitive place takes "
         f"{float(falls.max()):.3f} off the similarity.",
+        (1, 3 * N),
+        pictures.shape[2] / pictures.shape[3],
+        heads=["picture", "sensitivity", "mask"] * N,
+        captions=[[words for i in range(N) for words in (titles[i] if titles else "", told[i], "")]],
+        foot=BAR,
+        group=3,
     )
     reach, top = max(1e-9, float(np.abs(falls).max())), max(1e-9, float(cooperative.max()))
-    cells = figure.subplots(1, 4 * N, width_ratios=[1, 1, 1, 0.2] * N).reshape(N, 4)
-    for gap in cells[:, 3]:
-        gap.remove()
-    grid = cells[:, :3]
-    for i, (picture, fall, mask) in enumerate(grid):
-        picture.imshow(pictures[i])
+    for i, (picture, fall, mask) in enumerate(grid.reshape(N, 3)):
+        picture.imshow(to_array(pictures[i]))
         fallen = overlay(fall, pictures[i], falls[i], reach)
         fallen.set(cmap=FALLS, clim=(-reach, reach))
         drawn = overlay(mask, pictures[i], cooperative[i], top)
-        for axes, name in zip((picture, fall, mask), ("picture", "sensitivity", "mask"), strict=True):
-            axes.set_xlabel(name, fontsize="small")
-        title = f"Spearman {found[i]:.2f}"
-        fall.set_title(f"{titles[i]}\n{title}" if titles else title, fontsize="medium")
-    bare(grid.flat)
     half = (3 * N + 1) // 2
-    for image, below, label in (
-        (fallen, grid.flat[:half], "fall of the similarity when hidden"),
-        (drawn, grid.flat[half:], "mask value"),
-    ):
-        figure.colorbar(image, ax=below, label=label, location="bottom", shrink=0.7, aspect=40, pad=0.02)
+    colour_bar(figure, fallen, grid[0, :half], "fall of the similarity when hidden")
+    colour_bar(figure, drawn, grid[0, half:], "mask value")
     return figure
 
 
@@ -153,8 +141,8 @@ def draw_mass(table: pd.DataFrame) -> Figure:
     """How much of a mask lies on an occluder, against how much of the picture it hides.
 
     Args:
-        table: columns mask (its name), hidden (share of the picture) and on_it (share of the mask's mass); a row for
-            each mask of each picture.
+        table: a row for each mask of each picture, the model's own mask first, then controls; columns mask (its
+            name), hidden (share of the picture) and on_it (share of the mask's mass).
     """
     means = table.groupby(["mask", "hidden"], sort=False)["on_it"].mean()
     last = table["hidden"].max()
@@ -162,9 +150,11 @@ def draw_mass(table: pd.DataFrame) -> Figure:
     figure = new_figure(7, 3.8, f"Share of a mask's mass on an occluder that hides {last:.0%} of the picture: {said}.")
     axes = figure.subplots()
     axes.plot([0, last], [0, last], color="0.6", lw=1, label="a uniform mask")
-    for i, name in enumerate(table["mask"].unique()):
+    names = table["mask"].unique()
+    for i, (name, colour) in enumerate(zip(names, (SCM, CONTROL, *series(len(names))), strict=False)):
         curve = means[name]
-        axes.plot(curve.index, curve, color=COLOURS[i], marker="os^D"[i % 4], ls=("-", "--", ":")[i % 3], label=name)
+        style: dict[str, Any] = {"marker": MARKERS[i % len(MARKERS)], "ls": LINES[i % len(LINES)]}
+        axes.plot(curve.index, curve, color=colour, label="\n".join(textwrap.wrap(name, 40)), **style)
     axes.set(xlabel="hidden share of the picture", ylabel="share of the mask on what hides it")
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(mpl.ticker.PercentFormatter(1))
@@ -187,9 +177,7 @@ def draw_agreement(table: pd.DataFrame) -> Figure:
         f"Mean Spearman correlation of {table['image'].nunique()} queries' sensitivity maps with other maps: {said}.",
     )
     axes = figure.subplots()
-    sns.stripplot(
-        table, x="spearman", y="map", order=list(means.index), color=COLOURS[0], alpha=0.5, jitter=False, ax=axes
-    )
+    sns.stripplot(table, x="spearman", y="map", order=list(means.index), color=SCM, alpha=0.5, jitter=False, ax=axes)
     axes.scatter(means, range(len(means)), marker="|", s=400, color="black", linewidth=2)
     axes.axvline(0, color="0.7", lw=1, zorder=0)
     axes.set(xlabel="Spearman correlation with the sensitivity map; a dot is a query, a stroke the mean", ylabel="")

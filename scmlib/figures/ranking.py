@@ -2,39 +2,49 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from torch import Tensor
 
-from scmlib.figures.style import COLOURS, RIGHT, WRONG, Pictures, bare, new_figure
+from scmlib.figures.grids import picture_grid
+from scmlib.figures.style import CONTROL, MARKERS, RIGHT, SCM, WRONG, bare, new_figure, series, to_array
 from scmlib.ranking import Ranking
 
 
 def draw_cmc(rankings: Mapping[str, Ranking], ranks: int = 20) -> Figure:
-    """CMC curves of several methods on the same queries."""
+    """Cumulative match characteristic (CMC) curves of several methods on the same queries.
+
+    Args:
+        rankings: by name; the method first, then what it is held against.
+        ranks: length of the curves, at most that of a ranking's own.
+    """
     said = "; ".join(f"{name} {r.cmc[0]:.1%} at rank 1, mAP {r.mAP:.1%}" for name, r in rankings.items())
-    figure = new_figure(5.6, 3.6, f"Share of queries with a true match among the first k: {said}.")
+    figure = new_figure(8, 3.8, f"Share of queries with a true match among the first k: {said}.")
     axes = figure.subplots()
     x = np.arange(1, ranks + 1)
-    for i, (name, ranking) in enumerate(rankings.items()):
+    colours = [SCM, CONTROL] if len(rankings) <= 2 else [SCM, *series(len(rankings) - 1)]
+    for i, ((name, ranking), colour) in enumerate(zip(rankings.items(), colours, strict=False)):
         label = f"{name} (mAP {ranking.mAP:.1%})"
-        axes.plot(x, ranking.cmc[:ranks], marker="os^D"[i % 4], markersize=4, color=COLOURS[i], label=label)
-    axes.set(xlabel="rank k", ylabel="queries matched within k", ylim=(0, 1.02), xticks=[1, 5, 10, 15, 20])
+        axes.plot(x, ranking.cmc[:ranks], marker=MARKERS[i % len(MARKERS)], markersize=4, color=colour, label=label)
+    ticks = [k for k in (1, 5, 10, 15, 20, 30, 40, 50) if k <= ranks]
+    axes.set(xlabel="rank k", ylabel="queries matched within k", ylim=(0, 1.02), xticks=ticks)
     axes.yaxis.set_major_formatter(mpl.ticker.PercentFormatter(1))
-    axes.legend(frameon=False, loc="center right")
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside right center", frameon=False)
     sns.despine(ax=axes)
     return figure
 
 
 def draw_ranked_lists(
-    queries: Pictures,
-    found: Sequence[Pictures],
+    queries: Tensor,
+    found: Sequence[Tensor],
     right: Sequence[Sequence[bool]],
     titles: Sequence[str] = (),
     captions: Sequence[Sequence[str]] = (),
@@ -42,43 +52,39 @@ def draw_ranked_lists(
     """A row a query: the query, then the head of its ranked list, right and wrong told by colour, sign and line.
 
     Args:
-        queries: (N, H, W, 3) uint8.
-        found: for each query (k, H, W, 3), best first, junk left out.
+        queries: (N, 3, H, W) uint8.
+        found: for each query (k, 3, H, W), best first, junk left out.
         right: for each query, whether each of them shows the query's identity.
         titles: a line for each query.
         captions: for each query, a line below each image found; none if empty.
     """
     N, k = len(queries), max(len(pictures) for pictures in found)
     hits = sum(bool(r[0]) for r in right)
-    figure = new_figure(
-        0.95 * (k + 1) + 0.6,
-        0.95 * N * queries.shape[1] / queries.shape[2] + 0.5 + 0.2 * N * bool(captions),
+    figure, grid = picture_grid(
         f"Ranked lists of {N} queries, {k} images each: {hits} of the {N} have a true match in first place; "
         f"{np.mean([np.mean(r) for r in right]):.0%} of the images shown are true matches.",
+        (N, k + 1),
+        queries.shape[2] / queries.shape[3],
+        cell=0.95,
+        heads=["query", *map(str, range(1, k + 1))],
+        labels=titles,
+        captions=[["", *line] for line in captions],
     )
-    grid = figure.subplots(N, k + 1, squeeze=False)
-    for row in range(N):
-        grid[row, 0].imshow(queries[row])
-        if titles:
-            grid[row, 0].set_ylabel("\n".join(textwrap.wrap(titles[row], 18)), fontsize="small")
-        for axes, picture, hit in zip(grid[row, 1:], found[row], right[row], strict=False):
-            axes.imshow(picture)
-            height, width = picture.shape[:2]
-            style = {"edgecolor": RIGHT, "linestyle": "-"} if hit else {"edgecolor": WRONG, "linestyle": (0, (2, 1))}
-            axes.add_patch(Rectangle((0, 0), width - 1, height - 1, fill=False, linewidth=3.5, **style))
-            sign = (
-                {"s": "\N{CHECK MARK}", "backgroundcolor": RIGHT}
-                if hit
-                else {"s": "\N{BALLOT X}", "backgroundcolor": WRONG}
-            )
-            axes.text(width * 0.12, height * 0.07, ha="center", va="center", color="white", fontsize=8, **sign)
-    for line, words in zip(grid, captions, strict=False):
-        for axes, word in zip(line[1:], words, strict=False):
-            axes.set_xlabel(word, fontsize="x-small", labelpad=2)
-    for axes, head in zip(grid[0], ["query", *range(1, k + 1)], strict=True):
-        axes.set_title(str(head), fontsize="medium")
-    bare(grid.flat)
+    for row_of_axes, query, pictures, line in zip(grid, queries, found, right, strict=True):
+        row_of_axes[0].imshow(to_array(query))
+        for axes, picture, hit in zip(row_of_axes[1:], pictures, line, strict=False):
+            axes.imshow(to_array(picture))
+            _mark(axes, picture.shape[1], picture.shape[2], hit)
     return figure
+
+
+def _mark(axes: Axes, height: int, width: int, hit: bool) -> None:
+    """Frame a picture found and sign it, as right or as wrong."""
+    colour, line, sign = (RIGHT, "-", "\N{CHECK MARK}") if hit else (WRONG, (0, (2, 1)), "\N{BALLOT X}")
+    frame = Rectangle((0, 0), width - 1, height - 1, fill=False, linewidth=3.5, edgecolor=colour, linestyle=line)
+    axes.add_patch(frame)
+    at: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points", "ha": "center", "va": "center"}
+    axes.annotate(sign, (0, 1), (9, -9), color="white", fontsize=8, backgroundcolor=colour, **at)
 
 
 # How each kind of gallery image is drawn: fill, hatching, sign; no meaning hangs on colour alone.

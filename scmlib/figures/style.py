@@ -1,4 +1,13 @@
-"""The style of every figure: colours, sizes, alt text, and how a figure becomes a file or an HTML element."""
+"""The style of every figure: colours, sizes, alt text, and how a figure becomes a file or an HTML element.
+
+The rule for what a figure takes: pictures are uint8 tensors, (3, H, W) or (N, 3, H, W), as `read_image` gives them;
+masks are float tensors, (N, P, h, w), as the model gives them; index maps are numpy arrays, (N, H, W). Only `to_array`
+turns a picture into the (H, W, 3) array that matplotlib and Pillow draw.
+
+One colour has one meaning in all figures. The named colours are those of Okabe and Ito ("Color Universal Design", 2008)
+and of Tol ("Colour Schemes", 2021), chosen so that they stay apart under every common colour blindness. What has no
+meaning of its own (kinds of occluders, several trainings) takes the shades of `series`.
+"""
 
 from __future__ import annotations
 
@@ -8,28 +17,43 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
+import matplotlib as mpl
 import numpy as np
-import seaborn as sns
 from IPython.display import display
 from matplotlib.axes import Axes
-from matplotlib.colors import ListedColormap
+from matplotlib.colors import ListedColormap, to_hex
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from scmlib.data.truth import REGION_COLOURS
+from scmlib.data.truth import REGION_COLOURS, REGIONS
 from scmlib.files import write_atomically
+from scmlib.model import embedding_names
 
-Pictures = NDArray[np.uint8]  # (N, H, W, 3)
+RIGHT, WRONG = "#0072B2", "#D55E00"  # blue: a true match, what is correct; vermilion: anything else
 
-COLOURS = sns.color_palette("colorblind")
+POSITIVE, NEGATIVE = RIGHT, WRONG  # the same two meanings in a triplet: the same identity, another one
 
-RIGHT, WRONG = COLOURS[0], COLOURS[1]  # blue and orange: apart for every common colour blindness
+SCM, CONTROL = "#009E73", "#505050"  # green: the method; grey: what it is held against
+
+# What an embedding is of: black, brown, pink.
+GLOBAL, COOPERATIVE, COMPETITIVE = "#000000", "#661100", "#CC79A7"
+
+# Indigo, orange, sky blue.
+SPLITS = {"train": "#332288", "query": "#E69F00", "gallery": "#56B4E9"}
+
+PLAIN = "#00224E"  # navy: what stands alone in its figure, the first shade of `series`
 
 MASKS = "viridis"  # perceptually uniform, the same order for colour-blind readers, and its middle stands out from grey
 
-DPI = 110
+HEAT = "PuOr"  # signed values: two ends that colour-blind readers tell apart
 
-REGION_MAP = ListedColormap(np.array(REGION_COLOURS) / 255)
+REGION_MAP = ListedColormap(np.array(REGION_COLOURS) / 255)  # of index maps
+
+MARKERS, LINES = "os^Dvp", ("-", "--", ":", "-.")  # so that nothing is told by colour alone
+
+DPI = 110
 
 
 class Drawing(Figure):
@@ -90,4 +114,36 @@ def bare(grid: Iterable[Axes]) -> None:
         axes.spines[:].set_visible(False)
 
 
-HEAT = "PuOr"  # two ends that colour-blind readers tell apart
+def to_array(pictures: Tensor) -> NDArray[np.uint8]:
+    """Pictures as matplotlib and Pillow draw them.
+
+    Args:
+        pictures: (..., 3, H, W) uint8, on the CPU.
+
+    Returns:
+        (..., H, W, 3) uint8.
+    """
+    array: NDArray[np.uint8] = pictures.movedim(-3, -1).numpy()
+    return array
+
+
+def series(count: int) -> list[str]:
+    """Colours from dark to light for things whose colour has no meaning of its own, told apart by lightness."""
+    return [to_hex(mpl.colormaps["cividis"](share)) for share in np.linspace(0, 0.85, count)]
+
+
+def embedding_colours(parts: int) -> dict[str, str]:
+    """A colour for each of the 3 + P embeddings, by its name and in the model's order."""
+    families = {"global": GLOBAL, "cooperative": COOPERATIVE, "competitive": COMPETITIVE}
+    return {name: families[name.split()[0]] for name in embedding_names(parts)}
+
+
+def draw_regions(axes: Axes, truth: NDArray[np.uint8]) -> None:
+    """An index map, (H, W), in its regions' colours."""
+    axes.imshow(truth, cmap=REGION_MAP, vmin=-0.5, vmax=len(REGIONS) - 0.5, interpolation="nearest")
+
+
+def region_legend(figure: Figure) -> None:
+    """Say at the right of a figure which colour of an index map is which region."""
+    patches = [Patch(color=REGION_MAP(i), label=name) for i, name in enumerate(REGIONS)]
+    figure.legend(handles=patches, loc="center right", fontsize="small", frameon=False)

@@ -10,18 +10,32 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Circle
 from numpy.typing import NDArray
 
 from scmlib.errors import BadInput
-from scmlib.figures.style import COLOURS, RIGHT, WRONG, new_figure
+from scmlib.figures.style import (
+    CONTROL,
+    COOPERATIVE,
+    GLOBAL,
+    LINES,
+    MARKERS,
+    NEGATIVE,
+    PLAIN,
+    POSITIVE,
+    SCM,
+    embedding_colours,
+    new_figure,
+    series,
+)
 from scmlib.schedule import learning_rate
 
 Floats = NDArray[np.float64]
 
-PLACES = {  # of the pieces whose output has a shape: left to right, two branches one above the other
+POSITIONS = {  # in the drawing, of the pieces whose output has a shape: two branches, one above the other
     "picture": (0, 0),
     "stem": (1, 0),
     "layer1": (2, 0),
@@ -32,23 +46,24 @@ PLACES = {  # of the pieces whose output has a shape: left to right, two branche
     "scm": (6.4, -1.7),
 }
 
-ENDS = {  # of the poolings: place, and the pieces that each is made from
-    "global mean": ((7.5, 1.2), ("branch_1",)),
-    "global max": ((7.5, 0.4), ("branch_1",)),
-    "cooperative mean": ((7.5, -0.6), ("branch_2", "scm")),
-    "competitive max": ((7.5, -1.7), ("branch_2", "scm")),
-}
+# In the drawing, in the order of `embedding_names`, the competitive ones together: position, and the pieces before it.
+ENDS = (
+    ((7.5, 1.2), ("branch_1",)),
+    ((7.5, -0.6), ("branch_2", "scm")),
+    ((7.5, 0.4), ("branch_1",)),
+    ((7.5, -1.7), ("branch_2", "scm")),
+)
 
 
 def draw_network(shapes: Mapping[str, Sequence[int]], parts: int, length: int) -> Figure:
     """Which piece feeds which, and the shape that each gives for one picture.
 
     Args:
-        shapes: by the names of `PLACES`, (channels, height, width) of the output.
+        shapes: by the names of `POSITIONS`, (channels, height, width) of the output.
         parts: P.
         length: D, of an embedding.
     """
-    written = {name: " × ".join(str(side) for side in shapes[name]) for name in PLACES}
+    written = {name: " × ".join(str(side) for side in shapes[name]) for name in POSITIONS}
     said = "; ".join(f"{name} {shape}" for name, shape in written.items())
     figure = new_figure(
         10.5,
@@ -60,19 +75,19 @@ def draw_network(shapes: Mapping[str, Sequence[int]], parts: int, length: int) -
     axes = figure.subplots()
     style: dict[str, Any] = {"boxstyle": "round,pad=0.35", "facecolor": "white", "edgecolor": "0.4"}
     centred: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": "small", "zorder": 2}
-    for name, place in PLACES.items():
-        special = {"facecolor": (*COLOURS[4], 0.25)} if name == "scm" else {}
+    for name, place in POSITIONS.items():
+        special = {"edgecolor": SCM, "linewidth": 2.5} if name == "scm" else {}
         axes.text(*place, f"{name}\n{written[name]}", **centred, bbox=style | special)
     chain = ["picture", "stem", "layer1", "layer2", "layer3"]
-    links = [(PLACES[a], PLACES[b]) for a, b in pairwise(chain)]
-    links += [(PLACES["layer3"], PLACES["branch_1"]), (PLACES["layer3"], PLACES["branch_2"])]
-    links += [(PLACES["branch_2"], PLACES["scm"])]
-    for name, (place, sources) in ENDS.items():
-        count = parts if name == "competitive max" else 1
-        colour = COLOURS[0] if sources == ("branch_1",) else COLOURS[1]
-        label = f"{name}: {count} embedding{'s' * (count > 1)}"
+    links = [(POSITIONS[a], POSITIONS[b]) for a, b in pairwise(chain)]
+    links += [(POSITIONS["layer3"], POSITIONS["branch_1"]), (POSITIONS["layer3"], POSITIONS["branch_2"])]
+    links += [(POSITIONS["branch_2"], POSITIONS["scm"])]
+    colours = embedding_colours(parts)
+    names = list(colours)
+    labels = [*names[:3], names[3] if parts == 1 else f"{names[3]}\nto {names[-1]}"]
+    for label, colour, (place, sources) in zip(labels, colours.values(), ENDS, strict=False):
         axes.text(*place, label, **centred | {"ha": "left"}, bbox=style | {"edgecolor": colour, "linewidth": 1.5})
-        links += [(PLACES[source], (place[0] + 0.3, place[1])) for source in sources]
+        links += [(POSITIONS[source], (place[0] + 0.3, place[1])) for source in sources]
     for (x, y), (to_x, to_y) in links:  # from right edge to left edge
         axes.annotate("", (to_x - 0.38, to_y), (x + 0.38, y), arrowprops={"arrowstyle": "->", "color": "0.5"})
     axes.set(xlim=(-0.5, 9.2), ylim=(-2.1, 1.5))
@@ -85,7 +100,7 @@ def draw_triplets(embeddings: Floats, identities: Sequence[int], names: Sequence
 
     Args:
         embeddings: (B, 2), any length; drawn at length 1.
-        identities: (B,); shown by colour and marker.
+        identities: (B,); shown by the marker.
         names: (B,) of the vectors.
     """
     unit = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
@@ -107,11 +122,11 @@ def draw_triplets(embeddings: Floats, identities: Sequence[int], names: Sequence
     panels = figure.subplots(1, len(unit), squeeze=False)[0]
     for anchor, axes in enumerate(panels):
         axes.add_patch(Circle((0, 0), 1, fill=False, color="0.85"))
-        for other, colour, line in ((farthest[anchor], RIGHT, "-"), (nearest[anchor], WRONG, "--")):
+        for other, colour, line in ((farthest[anchor], POSITIVE, "-"), (nearest[anchor], NEGATIVE, "--")):
             axes.plot(*unit[[anchor, other]].T, color=colour, linestyle=line, linewidth=2, zorder=1)
         for i, name in enumerate(names):
             chosen = {"edgecolor": "black", "linewidth": 2} if i == anchor else {}
-            marker = "os^D"[int(np.unique(ids).searchsorted(ids[i])) % 4]
+            marker = MARKERS[int(np.unique(ids).searchsorted(ids[i])) % len(MARKERS)]
             axes.scatter(*unit[i], s=70, marker=marker, color="0.35", zorder=2, **chosen)
             axes.annotate(name, unit[i] * 1.22, ha="center", va="center")
         title = f"anchor {names[anchor]}: {positive[anchor]:.2f} − {negative[anchor]:.2f}\nloss {loss[anchor]:.2f}"
@@ -119,8 +134,8 @@ def draw_triplets(embeddings: Floats, identities: Sequence[int], names: Sequence
         axes.set(xlim=(-1.45, 1.45), ylim=(-1.45, 1.45), aspect="equal", xticks=[-1, 0, 1], yticks=[-1, 0, 1])
         sns.despine(ax=axes)
     handles = [
-        Line2D([], [], color=RIGHT, linestyle="-", linewidth=2, label="farthest positive"),
-        Line2D([], [], color=WRONG, linestyle="--", linewidth=2, label="nearest negative"),
+        Line2D([], [], color=POSITIVE, linestyle="-", linewidth=2, label="farthest positive"),
+        Line2D([], [], color=NEGATIVE, linestyle="--", linewidth=2, label="nearest negative"),
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False)
     return figure
@@ -137,13 +152,13 @@ def draw_losses(losses: Mapping[str, Sequence[float]], guessing: float, unit: st
     said = "; ".join(f"{name}: from {values[0]:.2f} to {values[-1]:.2f}" for name, values in losses.items())
     figure = new_figure(7, 3.2, f"Cross-entropy against {unit}s. {said}. Guessing costs {guessing:.2f}.")
     axes = figure.subplots()
-    for i, (name, values) in enumerate(losses.items()):
-        style = ("-", "--", "-.", ":")[i % 4]
-        axes.plot(range(1, len(values) + 1), values, color=COLOURS[i], linestyle=style, linewidth=2, label=name)
-    axes.axhline(guessing, color="0.6", linestyle=(0, (1, 3)), label="guessing")
+    for i, ((name, values), colour) in enumerate(zip(losses.items(), series(len(losses)), strict=True)):
+        style: dict[str, Any] = {"color": colour, "linestyle": LINES[i % len(LINES)], "linewidth": 2, "label": name}
+        axes.plot(range(1, len(values) + 1), values, **style)
+    axes.axhline(guessing, color=CONTROL, linestyle=(0, (1, 3)), label="guessing")
     axes.set(xlabel=unit, ylabel="cross-entropy (nats)", ylim=(0, None))
     axes.xaxis.set_major_locator(mpl.ticker.MaxNLocator(integer=True))
-    axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside right center", frameon=False)
     sns.despine(ax=axes)
     return figure
 
@@ -158,31 +173,43 @@ def draw_training(log: pd.DataFrame) -> Figure:
         f"epoch {last['epoch']:.0f}; the learning rate peaks at {log['learning_rate'].max():.3g}.",
     )
     identity, others, rate = figure.subplots(1, 3, gridspec_kw={"wspace": 0.08})
-    for i, name in enumerate(str(name) for name in log if str(name).startswith("cross_entropy_")):
-        labels = {0: "global, mean", 1: "cooperative, mean", 2: "global, max"}
-        identity.plot(
-            log["epoch"],
-            log[name],
-            "-:"[i // len(COLOURS) % 2],
-            color=COLOURS[i % len(COLOURS)],
-            label=labels.get(i, f"competitive {i - 2}, max"),
-        )
-    identity.set(title="Identity loss of each embedding", ylabel="cross-entropy (nats)", ylim=(0, None))
-    others.plot(log["epoch"], log["triplet_0"], color=COLOURS[0], label="triplet, global")
-    others.plot(log["epoch"], log["triplet_1"], color=COLOURS[1], label="triplet, cooperative")
+    _identity_losses(identity, log)
+    for name, family, colour, line in (
+        ("triplet_0", "global", GLOBAL, "-"),
+        ("triplet_1", "cooperative", COOPERATIVE, ":"),
+    ):
+        others.plot(log["epoch"], log[name], line, color=colour, label=f"triplet, {family}")
     others.set(title="Triplet loss and overlap of masks", ylabel="triplet loss", ylim=(0, None))
     shared = others.twinx()
-    shared.plot(log["epoch"], log["overlap"], color="0.4", linestyle="--", label="overlap (right axis)")
+    shared.plot(log["epoch"], log["overlap"], color=SCM, linestyle="--", label="overlap (right axis)")
     shared.set(ylabel="overlap, summed over a batch", ylim=(0, None))
     lines = [*others.get_lines(), *shared.get_lines()]
     others.legend(lines, [str(line.get_label()) for line in lines], fontsize="small", frameon=False, loc="lower right")
-    identity.legend(fontsize="small", frameon=False)
-    rate.step(log["epoch"], log["learning_rate"], where="mid", color=COLOURS[0])
+    rate.step(log["epoch"], log["learning_rate"], where="mid", color=PLAIN)
     rate.set(title="Learning rate", ylabel="learning rate", ylim=(0, None))
     for axes in (identity, others, rate):
         axes.set_xlabel("epoch")
         axes.spines["top"].set_visible(False)
     return figure
+
+
+def _identity_losses(axes: Axes, log: pd.DataFrame) -> None:
+    """The cross-entropy of each embedding; the competitive ones are told apart by their markers."""
+    terms = [str(name) for name in log if str(name).startswith("cross_entropy_")]
+    colours = embedding_colours(max(0, len(terms) - 3))
+    if len(terms) == 2:  # a network without masks
+        colours = {name: colour for name, colour in colours.items() if colour == GLOBAL}
+    for i, (term, (name, colour)) in enumerate(zip(terms, colours.items(), strict=True)):
+        marker = MARKERS[i % len(MARKERS)] if i > 2 else ""
+        style: dict[str, Any] = {
+            "color": colour,
+            "linestyle": LINES[i % 3] if i < 3 else "-",
+            "marker": marker,
+            "markersize": 4,
+        }
+        axes.plot(log["epoch"], log[term], markevery=max(1, len(log) // 8), label=name, **style)
+    axes.set(title="Identity loss of each embedding", ylabel="cross-entropy (nats)", ylim=(0, None))
+    axes.legend(fontsize="small" if len(terms) < 8 else 5.5, frameon=False)
 
 
 def draw_schedule(lr: float, epochs: tuple[int, int], ema_ratio: float, ema_extra: int) -> Figure:
@@ -213,12 +240,10 @@ def draw_schedule(lr: float, epochs: tuple[int, int], ema_ratio: float, ema_extr
         layout="none",
     )
     axes = figure.add_axes((0.1, 0.16, 0.87, 0.73))
-    axes.step(x, rate, where="mid", color=COLOURS[0], lw=2)
-    axes.scatter(
-        x[:warm_up], rate[:warm_up], marker="^", color=COLOURS[1], label=f"warm-up, {warm_up} epochs", zorder=3
-    )
+    axes.step(x, rate, where="mid", color=PLAIN, lw=2)
+    axes.scatter(x[:warm_up], rate[:warm_up], marker="^", color=CONTROL, label=f"warm-up, {warm_up} epochs", zorder=3)
     if averaged:
-        axes.axvspan(first - 0.5, x[-1] + 0.5, color=COLOURS[2], alpha=0.2, label=f"averaged, {averaged} epochs")
+        axes.axvspan(first - 0.5, x[-1] + 0.5, color=SCM, alpha=0.2, label=f"averaged, {averaged} epochs")
     axes.set(xlabel="epoch", ylabel="learning rate", ylim=(0, None), xlim=(0.5, x[-1] + 0.5), title=told)
     axes.legend(frameon=False)
     sns.despine(ax=axes)

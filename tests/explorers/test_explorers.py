@@ -15,13 +15,13 @@ import numpy as np
 import pytest
 import torch
 from ipywidgets import Checkbox, SelectionSlider, ToggleButtons
+from scmlib.explorers.views import Ranker, probe, view_masks
 
 from scmlib import explore_masks, explore_prior, explore_ranking, explore_schedule, occlusion_lab
 from scmlib.analysis.occluders import occlude
 from scmlib.data.datasets import open_dataset
 from scmlib.data.images import to_float
 from scmlib.errors import BadInput
-from scmlib.explorers.views import Ranker, probe, view_masks
 from scmlib.explorers.widgets import ERROR, Explorer
 from scmlib.figures.masks import draw_prior
 from scmlib.figures.style import alt_text

@@ -10,56 +10,48 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional as F
 
+from scmlib.analysis.mask_scores import mass_on
 from scmlib.data.images import to_float
 from scmlib.data.records import Record
 from scmlib.errors import BadInput
 from scmlib.evaluation import rank_records, ranked_gallery
 from scmlib.inference import branch_features, embed, masks_of
-from scmlib.model import SCM
+from scmlib.model import SCM, embedding_names
 from scmlib.ranking import Ranking, rank
 from scmlib.runs import Study
 
 Floats = NDArray[np.float32]
 
-Picture = NDArray[np.uint8]  # (H, W, 3)
-
-
-def as_picture(image: Tensor) -> Picture:
-    """(3, H, W) uint8 to (H, W, 3)."""
-    picture: Picture = image.permute(1, 2, 0).numpy()
-    return picture
-
 
 @dataclass(frozen=True)
-class MaskView:
+class MaskFacts:
     """One picture's masks and what they come from, P parts on a grid of h x w cells."""
 
-    picture: Picture
-    competitive: Floats  # (P, h, w) in [0, 1]
-    affinity: Floats  # (h, w, P, P): each cell's affinities between the parts, before the softmax
-    walk: Floats  # (h, w, P, P): each cell's transition matrix between the parts, rows summing to 1
-    prior: Floats  # (P, h, w), learned
+    picture: Tensor  # (3, H, W) uint8
+    competitive: Tensor  # (P, h, w) in [0, 1]
+    affinity: Tensor  # (h, w, P, P): each cell's affinities between the parts, before the softmax
+    walk: Tensor  # (h, w, P, P): each cell's transition matrix between the parts, rows summing to 1
+    prior: Tensor  # (P, h, w), learned
     truth: NDArray[np.uint8] | None  # (H, W) index map, see `REGIONS`, where it is known
 
 
 @torch.no_grad()
-def view_masks(model: SCM, image: Tensor, truth: NDArray[np.uint8] | None = None) -> MaskView:
-    """Look at one picture.
+def mask_facts(model: SCM, picture: Tensor, truth: NDArray[np.uint8] | None = None) -> MaskFacts:
+    """One picture's masks, and what the mask module makes them from.
 
     Args:
         model: is switched to evaluation mode.
-        image: (3, H, W) uint8 at the model's image size.
+        picture: (3, H, W) uint8 at the model's image size.
         truth: its index map, if there is one.
     """
     device = next(model.parameters()).device
-    features = branch_features(model, image[None]).to(device)  # (1, C, h, w)
+    features = branch_features(model, picture[None]).to(device)  # (1, C, h, w)
     competitive, _ = model.scm(features)
     parts, att = model.scm.part_vectors(features), model.scm.att
     given = (competitive, att.affinity(parts), att.walk(parts), model.scm.learnable_masks)
-    masks, affinity, walk, prior = (x[0].cpu().numpy() for x in given)
-    return MaskView(as_picture(image), masks, affinity, walk, prior, truth)
+    masks, affinity, walk, prior = (x[0].detach().cpu() for x in given)
+    return MaskFacts(picture, masks, affinity, walk, prior, truth)
 
 
 class Listing(NamedTuple):
@@ -84,8 +76,8 @@ class Ranker:
             raise BadInput("No embedding is chosen, so nothing can be compared: choose one at least.")
 
     def part(self, embeddings: Floats) -> Floats:
-        """The chosen columns of (N, (3 + P) * D) embeddings, brought to length 1 again."""
-        count = 3 + self.study.settings.num_part
+        """The chosen columns of (N, (3 + P) * D) embeddings, L2-normalised again."""
+        count = len(embedding_names(self.study.settings.num_part))
         columns = embeddings.reshape(len(embeddings), count, -1)[:, list(self.chosen)].reshape(len(embeddings), -1)
         unit: Floats = columns / np.maximum(np.linalg.norm(columns, axis=1, keepdims=True), 1e-12)
         return unit
@@ -108,7 +100,7 @@ class Ranker:
 
     @cached_property
     def ranking(self) -> Ranking:
-        """The figures over all queries."""
+        """The metrics over all queries."""
         return rank_records(self.query, self.gallery, self.study.data.query, self.study.data.gallery)
 
     def listing(self, query: Record, embedded: Floats, length: int) -> Listing:
@@ -136,28 +128,28 @@ class Ranker:
 class Probe:
     """A query's picture, as it is or with something in front of it: its masks and its ranked list."""
 
-    picture: Picture
-    cooperative: Floats  # (h, w) in [0, P]
-    occluder: NDArray[np.bool_]  # (H, W), where the picture was covered
+    picture: Tensor  # (3, H, W) uint8
+    cooperative: Tensor  # (h, w) in [0, P]
+    occluder: Tensor  # (H, W) bool, where the picture was covered
     on_occluder: float  # share of the cooperative mask's mass that lies on it
     listing: Listing
 
 
-def probe(ranker: Ranker, query: Record, image: Tensor, occluder: Tensor, length: int) -> Probe:
-    """Look at a query and rank the gallery for it.
+def probe(ranker: Ranker, query: Record, picture: Tensor, occluder: Tensor, length: int) -> Probe:
+    """Compute a query's mask and rank the gallery for it.
 
     Args:
         ranker: of the study; its embeddings are cached there.
         query: says who it is and under which camera.
-        image: (3, H, W) uint8 at the model's image size, changed or not.
+        picture: (3, H, W) uint8 at the model's image size, changed or not.
         occluder: (H, W) bool, where it was changed.
         length: of the ranked list's head.
+
+    Raises:
+        BadInput: the gallery holds no true match.
     """
     model = ranker.study.model
-    cooperative = masks_of(model, image[None])[0].sum(0)  # (h, w)
-    h, w = cooperative.shape
-    covered = F.adaptive_avg_pool2d(occluder.float()[None, None], (h, w))[0, 0]
-    share = float((cooperative * covered).sum() / cooperative.sum().clamp(min=1e-9))
-    embedded = ranker.part(embed(model, to_float(image[None])))[0]
+    cooperative = masks_of(model, picture[None]).sum(1)  # (1, h, w)
+    embedded = ranker.part(embed(model, to_float(picture[None])))[0]
     listing = ranker.listing(query, embedded, length)
-    return Probe(as_picture(image), cooperative.numpy(), occluder.numpy(), share, listing)
+    return Probe(picture, cooperative[0], occluder, float(mass_on(cooperative, occluder[None])), listing)

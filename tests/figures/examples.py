@@ -1,0 +1,349 @@
+"""An example of every figure at its usual size and at its extremes, and what its alt text must say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+import pandas as pd
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from scmlib import figures
+from scmlib.analysis.ablation import VARIANTS
+from scmlib.data.truth import REGIONS
+from scmlib.figures.panels import Panel, blend, blocks
+from scmlib.figures.training import POSITIONS
+from scmlib.ranking import rank
+
+Example = tuple[Callable[[], Figure], str]  # draws it; words of its alt text
+
+rng = np.random.default_rng(0)
+LONG = "the occluded query of person 0123 by camera 6, seen from behind"
+FILE = "0002_c1s1_000451_03_a_file_with_a_very_long_name_without_any_space.jpg"
+
+
+def pictures(number: int, height: int = 96, width: int = 48) -> Tensor:
+    return torch.from_numpy(rng.integers(0, 256, (number, 3, height, width), dtype=np.uint8))
+
+
+def masks(number: int, parts: int, height: int = 96, width: int = 48) -> Tensor:
+    return torch.from_numpy(rng.random((number, parts, height // 16, width // 16), dtype=np.float32))
+
+
+def truth(number: int, height: int = 96, width: int = 48) -> np.ndarray:
+    return rng.integers(0, len(REGIONS), (number, height, width), dtype=np.uint8)
+
+
+def occluders(ratios: list[float], height: int = 96, width: int = 48) -> Tensor:
+    return torch.stack([torch.arange(height)[:, None].expand(height, width) >= height * (1 - r) for r in ratios])
+
+
+def log(epochs: int, parts: int) -> pd.DataFrame:
+    falling = np.linspace(3.0, 1.0, epochs)
+    terms = {f"cross_entropy_{i}": falling + 0.1 * i for i in range(3 + parts)}
+    others = {"triplet_0": falling / 4, "triplet_1": falling / 5, "overlap": 10 * falling}
+    return pd.DataFrame({"epoch": range(1, epochs + 1), "loss": falling, **terms, **others, "learning_rate": 0.1})
+
+
+def scores(methods: int, name: str = "method {}") -> pd.DataFrame:
+    rows = [
+        (name.format(m), mask, score, float(rng.uniform(0, 2)))
+        for m in range(methods)
+        for mask in ("cooperative", "competitive 1")
+        for score in ("person", "occluder", "coverage", "shrink")
+        if (mask, score) != ("cooperative", "shrink")
+    ]
+    return pd.DataFrame(rows, columns=["method", "mask", "score", "value"])
+
+
+def sweep(kinds: list[str], positions: list[str], ratios: list[float]) -> pd.DataFrame:
+    rows = [
+        {"kind": kind, "position": position, "ratio": ratio, "queries": 80}
+        | {f"{name}{end}": 0.8 - ratio + shift for name in ("mAP", "top1") for end, shift in ENDS.items()}
+        for kind in kinds
+        for position in positions
+        for ratio in ratios
+    ]
+    return pd.DataFrame(rows)
+
+
+ENDS = {"": 0.0, "_low": -0.05, "_high": 0.05}
+
+
+def mass(names: list[str]) -> pd.DataFrame:
+    rows = [(name, hidden, hidden * 0.5) for name in names for hidden in (0.1, 0.3)]
+    return pd.DataFrame(rows, columns=["mask", "hidden", "on_it"])
+
+
+def agreement(names: list[str], queries: int) -> pd.DataFrame:
+    rows = [(f"{q}.jpg", name, 0.6 - 0.1 * i) for i, name in enumerate(names) for q in range(queries)]
+    return pd.DataFrame(rows, columns=["image", "map", "spearman"])
+
+
+def inspected(splits: list[str], identities: int, cameras: int) -> pd.DataFrame:
+    rows = [(s, p, c + 1) for s in splits for p in range(identities) for c in range(cameras) if (p + c) % 3]
+    return pd.DataFrame(rows, columns=["split", "identity", "camera"])
+
+
+def trainings(names: list[str], seeds: int) -> pd.DataFrame:
+    rows = [(n, "reported", s, 0.7 + 0.01 * s - 0.02 * i) for i, n in enumerate(names) for s in range(seeds)]
+    return pd.DataFrame(rows, columns=["variant", "role", "seed", "mAP"])
+
+
+def gates(names: list[str]) -> pd.DataFrame:
+    said = {"open_dataset": "", "check_ready": [None, "no", ""], "inspect_dataset": ["", "twice", None], "ranking": ""}
+    return pd.DataFrame({**said, "rank1": [0.0125, np.nan, 0.975], "queries": [80, np.nan, 80]}, index=names)
+
+
+def gallery(names: list[str]) -> pd.DataFrame:
+    roles = ["stranger", "junk", "match"]
+    rows = [(n, 1500 + i, 6, 0.9 - 0.1 * i, roles[i % 3]) for i, n in enumerate(names)]
+    return pd.DataFrame(rows, columns=["image", "identity", "camera", "similarity", "role"])
+
+
+def intervals(names: list[str]) -> pd.DataFrame:
+    return pd.DataFrame({"mean": 0.7, "low": 0.6, "high": 0.8}, index=names)
+
+
+def panels(count: int, height: int, width: int, words: str) -> list[list[Panel]]:
+    picture, cells = pictures(1, height, width)[0], masks(1, 3)[0]
+    row = [Panel(blend(picture, cells[0], 1.0), words, words, "#000000") for _ in range(count)]
+    return [row, [blocks(cells[1] - 0.5, 0.5, (height, width), words, words, signed=True)._replace(numbers=cells[1])]]
+
+
+RANKING = rank(rng.normal(size=(20, 4)), rng.normal(size=(60, 4)), rng.integers(0, 5, 20), rng.integers(0, 5, 60))
+POINTS = np.array([[0, 0], [0.5, 0.2], [3, 0], [3.2, 0.4]])
+AFFINITY = np.exp(-(np.linalg.norm(POINTS[:, None] - POINTS, axis=2) ** 2))
+RATIOS = [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6]
+TALL, WIDE = (192, 64), (64, 192)
+SHAPE = dict.fromkeys(POSITIONS, (256, 24, 8))
+
+EXAMPLES: dict[str, dict[str, Example]] = {
+    "draw_ablation": {
+        "usual": (partial(figures.draw_ablation, trainings(list(VARIANTS), 5)), "SCM 72.0% ± 1.6%"),
+        "two short": (partial(figures.draw_ablation, trainings(["SCM", "b"], 2)), "b 68.5% ± 0.7%"),
+    },
+    "draw_agreement": {
+        "usual": (
+            partial(figures.draw_agreement, agreement(["person", "noise"], 12)),
+            "12 queries' sensitivity maps with other maps: person 0.60",
+        ),
+        "one query, long names": (partial(figures.draw_agreement, agreement([LONG], 1)), "0.60"),
+    },
+    "draw_cmc": {
+        "usual": (partial(figures.draw_cmc, {"SCM": RANKING, "colour": RANKING}), f"mAP {RANKING.mAP:.1%}"),
+        "one": (partial(figures.draw_cmc, {"SCM": RANKING}, 5), f"SCM {RANKING.cmc[0]:.1%} at rank 1"),
+        "many": (partial(figures.draw_cmc, {f"{i}: {LONG}"[:40]: RANKING for i in range(8)}, 50), "7: the"),
+    },
+    "draw_cut": {
+        "usual": (partial(figures.draw_cut, POINTS, AFFINITY, np.array([-1, -1, 1, 1])), "2 are above zero"),
+        "far": (partial(figures.draw_cut, 1e4 * POINTS, AFFINITY, np.array([-1e-5, 0, 0, 1])), "1 are above zero"),
+    },
+    "draw_diffusion": {
+        "usual": (
+            partial(figures.draw_diffusion, np.linspace(-1, 1, 70).reshape(7, 10), np.repeat([0, 1], 5)),
+            "over 6 steps",
+        ),
+        "two nodes": (partial(figures.draw_diffusion, np.array([[1.0, -1], [0, 0]]), np.array([0, 1])), "from 1.00"),
+    },
+    "draw_gates": {
+        "usual": (
+            partial(figures.draw_gates, gates(["sound", "misnamed", "twice"]), ["open_dataset", "check_ready"]),
+            "sound: noticed by no check, rank 1 1.2%",
+        ),
+        "long names": (
+            partial(
+                figures.draw_gates,
+                gates([LONG, f"not {LONG}", "3"]),
+                ["open_dataset", "check_ready", "inspect_dataset", "ranking"],
+            ),
+            "rank 1 97.5%",
+        ),
+    },
+    "draw_grid": {
+        "usual": (
+            partial(figures.draw_grid, [list(pictures(6)), list(pictures(5))], ["seen", "known"], [["camera 1"] * 6]),
+            "Rows: seen; known.",
+        ),
+        "maps": (partial(figures.draw_grid, [list(pictures(2)), list(truth(2))], ["picture", "index map"]), "map"),
+        "one tall": (partial(figures.draw_grid, [[pictures(1, *TALL)[0]]], [LONG], [[LONG]]), LONG),
+        "one wide": (partial(figures.draw_grid, [[pictures(1, *WIDE)[0]]], [LONG], [[LONG]]), LONG),
+        "many, long": (
+            partial(figures.draw_grid, [list(pictures(12))] * 2, [LONG, FILE], [[LONG] * 12, [FILE] * 12]),
+            FILE,
+        ),
+    },
+    "draw_growing_occluder": {
+        "usual": (
+            partial(figures.draw_growing_occluder, pictures(7), occluders(RATIOS), masks(7, 1)[:, 0], RATIOS),
+            "0% at 0%",
+        ),
+        "one tall": (
+            partial(
+                figures.draw_growing_occluder, pictures(1, *TALL), occluders([1], *TALL), torch.ones(1, 12, 4), [1]
+            ),
+            "100% at 100%",
+        ),
+        "one wide": (
+            partial(
+                figures.draw_growing_occluder, pictures(1, *WIDE), occluders([0], *WIDE), torch.zeros(1, 4, 12), [0]
+            ),
+            "0% at 0%",
+        ),
+    },
+    "draw_guesses": {
+        "usual": (partial(figures.draw_guesses, {"a": 0.5, "b": None}, {"a": 0.7, "b": 0.2}, "mAP"), "b: no guess"),
+        "equal": (partial(figures.draw_guesses, {"a": 3.0}, {"a": 3.0}), "guessed 3, found 3"),
+        "long": (partial(figures.draw_guesses, {LONG: 1e6}, {LONG: -1e-6}, LONG), "found -1e-06"),
+    },
+    "draw_inspection": {
+        "usual": (
+            partial(figures.draw_inspection, inspected(["train", "query", "gallery"], 30, 6), True),
+            "6 cameras took 60 to 60 images each",
+        ),
+        "no cameras": (partial(figures.draw_inspection, inspected(["train"], 2, 2), False), "median"),
+        "many cameras": (partial(figures.draw_inspection, inspected(["query", "gallery"], 9, 40), True), "40 cameras"),
+    },
+    "draw_intervals": {
+        "usual": (partial(figures.draw_intervals, intervals(["ours", "colour"]), "mAP"), "colour: 70.0% (60.0% to"),
+        "long": (partial(figures.draw_intervals, intervals([LONG]), LONG), LONG),
+    },
+    "draw_losses": {
+        "usual": (partial(figures.draw_losses, {"a": [2.0, 1.0], "b": [2.5, 2.25]}, 2.4849), "Guessing costs 2.48."),
+        "one step, many": (partial(figures.draw_losses, {f"{i} {LONG}"[:40]: [2.0] for i in range(12)}, 9.9), "9.90"),
+    },
+    "draw_masks": {
+        "usual": (
+            partial(figures.draw_masks, pictures(4), masks(4, 3), truth(4), ["average precision 98%"] * 4),
+            "Masks of 4 images",
+        ),
+        "one": (partial(figures.draw_masks, pictures(1), masks(1, 1)), "Masks of 1 images"),
+        "one tall": (partial(figures.draw_masks, pictures(1, *TALL), masks(1, 3, *TALL), None, [FILE]), "Masks of 1"),
+        "one wide": (
+            partial(figures.draw_masks, pictures(1, *WIDE), masks(1, 3, *WIDE), truth(1, *WIDE), [LONG]),
+            "Masks of 1",
+        ),
+        "14 parts": (partial(figures.draw_masks, pictures(2), masks(2, 14), None, [LONG] * 2), "competitive 1 to 14"),
+        "black": (partial(figures.draw_masks, pictures(1), torch.zeros(1, 3, 6, 3)), "reaches 0.00"),
+    },
+    "draw_mass": {
+        "usual": (partial(figures.draw_mass, mass(["own", "mean"])), "hides 30% of the picture: own 15%; mean 15%"),
+        "many, long": (partial(figures.draw_mass, mass([f"{i} {LONG}" for i in range(6)])), "15%"),
+    },
+    "draw_network": {
+        "usual": (partial(figures.draw_network, SHAPE, 3, 256), "3 competitive"),
+        "one part, large": (
+            partial(figures.draw_network, dict.fromkeys(POSITIONS, (1024, 128, 128)), 1, 2048),
+            "1 competitive",
+        ),
+        "14 parts": (partial(figures.draw_network, SHAPE, 14, 256), "14 competitive"),
+    },
+    "draw_panels": {
+        "usual": (
+            partial(figures.draw_panels, panels(5, 96, 48, "a part"), "Five panels", text="words\nbelow"),
+            "Five",
+        ),
+        "tall, long": (partial(figures.draw_panels, panels(1, *TALL, LONG), "One panel", height=1.2, text=LONG), "One"),
+        "wide": (partial(figures.draw_panels, panels(2, *WIDE, "1"), "Two wide panels"), "Two"),
+    },
+    "draw_precision": {
+        "usual": (partial(figures.draw_precision, [False, True, True]), "ranks 2, 3"),
+        "one": (partial(figures.draw_precision, [True]), "ranks 1:"),
+        "14 in a row": (partial(figures.draw_precision, [True] * 14), "1.000"),
+    },
+    "draw_prior": {
+        "usual": (partial(figures.draw_prior, 3, 1, 12, learned=masks(1, 3)[0]), "Priors of 3 parts"),
+        "14 parts": (partial(figures.draw_prior, 14, 1, 24), "Priors of 14 parts"),
+        "one part": (partial(figures.draw_prior, 1, 0, 2, 24), "Priors of 1 parts"),
+    },
+    "draw_ranked_lists": {
+        "usual": (
+            partial(
+                figures.draw_ranked_lists,
+                pictures(2),
+                [pictures(10), pictures(9)],
+                [[True] * 10, [False] * 9],
+                ["average precision 98%", "average precision 2%"],
+                [["camera 1"] * 10, ["camera 12"] * 9],
+            ),
+            "1 of the 2 have a true match in first place",
+        ),
+        "one tall": (
+            partial(figures.draw_ranked_lists, pictures(1, *TALL), [pictures(1, *TALL)], [[True]], [FILE], [[FILE]]),
+            "Ranked lists of 1 queries, 1 images each",
+        ),
+        "one wide": (
+            partial(figures.draw_ranked_lists, pictures(1, *WIDE), [pictures(3, *WIDE)], [[False] * 3], [LONG]),
+            "0 of the 1",
+        ),
+    },
+    "draw_schedule": {
+        "usual": (partial(figures.draw_schedule, 0.3, (5, 60), 0.5, 10), "weights of 41 epochs averaged, from 30 on"),
+        "shortest": (partial(figures.draw_schedule, 1e-5, (1, 2), 1, 0), "no averaging"),
+    },
+    "draw_scores": {
+        "usual": (partial(figures.draw_scores, scores(6)), "Scores of the masks of 6 methods. method 0: person"),
+        "one, long": (partial(figures.draw_scores, scores(1, LONG + " {}")), LONG),
+    },
+    "draw_sensitivity": {
+        "usual": (
+            partial(figures.draw_sensitivity, pictures(4), masks(4, 1)[:, 0].numpy() - 0.5, masks(4, 1)[:, 0]),
+            "the match of 4 queries",
+        ),
+        "one tall": (
+            partial(
+                figures.draw_sensitivity, pictures(1, *TALL), np.ones((1, 12, 4)), masks(1, 1, *TALL)[:, 0], [FILE]
+            ),
+            "1.000 off the similarity",
+        ),
+        "one wide": (
+            partial(figures.draw_sensitivity, pictures(1, *WIDE), -np.eye(4, 12)[None], masks(1, 1, *WIDE)[0], [LONG]),
+            "the match of 1 queries",
+        ),
+    },
+    "draw_sheet": {
+        "usual": (partial(figures.draw_sheet, pictures(18), 9, "Pictures."), "Pictures. 18 images, 9 in a row."),
+        "one tall": (partial(figures.draw_sheet, pictures(1, *TALL), 1), "1 images, 1 in a row"),
+        "wide": (partial(figures.draw_sheet, pictures(3, *WIDE), 2), "3 images, 2 in a row"),
+    },
+    "draw_spread": {
+        "usual": (
+            partial(figures.draw_spread, [0.7, 0.8], 0.75, "mAP"),
+            "mAP: this run 75.0%; 2 other trainings 75.0% ± 7.1%.",
+        ),
+        "equal, long": (partial(figures.draw_spread, [0.5, 0.5], 0.5, LONG), "50.0% ± 0.0%"),
+    },
+    "draw_strip": {
+        "usual": (
+            partial(figures.draw_strip, gallery(list("abcdefghij"))),
+            "image c, similarity 0.70, match at rank 2",
+        ),
+        "one": (partial(figures.draw_strip, gallery(["a"])), "stranger at rank 1"),
+        "long": (partial(figures.draw_strip, gallery([FILE, LONG])), FILE),
+    },
+    "draw_sweep": {
+        "usual": (
+            partial(figures.draw_sweep, sweep(["block", "object", "person"], ["random"], RATIOS)),
+            "At 60% hidden, block, random: mAP 20.0%",
+        ),
+        "all positions": (partial(figures.draw_sweep, sweep(["block"], ["top", "middle", "left"], [0, 0.1])), "left"),
+    },
+    "draw_training": {
+        "usual": (partial(figures.draw_training, log(30, 3)), "from 3.00 in epoch 1 to 1.00 in epoch 30"),
+        "one epoch": (partial(figures.draw_training, log(1, 1)), "from 3.00 in epoch 1"),
+        "14 parts": (partial(figures.draw_training, log(60, 14)), "peaks at 0.1"),
+    },
+    "draw_triplets": {
+        "usual": (
+            partial(figures.draw_triplets, rng.normal(size=(4, 2)), [0, 0, 1, 1], ["A1", "A2", "B1", "B2"]),
+            "anchor A1: farthest positive A2",
+        ),
+        "14, long": (
+            partial(figures.draw_triplets, rng.normal(size=(14, 2)), [*range(7)] * 2, [LONG[:20]] * 14),
+            "14 vectors",
+        ),
+    },
+}

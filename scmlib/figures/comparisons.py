@@ -11,7 +11,7 @@ import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from scmlib.figures.style import CONTROL, PLAIN, RIGHT, SCM, new_figure
+from scmlib.figures.style import CONTROL, PLAIN, RIGHT, SCM, folded, new_figure, rows_height
 
 
 def draw_ablation(table: pd.DataFrame) -> Figure:
@@ -24,8 +24,11 @@ def draw_ablation(table: pd.DataFrame) -> Figure:
     means = reported.groupby("variant", sort=False)["mAP"].mean()
     spread = reported.groupby("variant", sort=False)["mAP"].std()
     said = "; ".join(f"{name} {means[name]:.1%} ± {spread[name]:.1%}" for name in means.index)
+    names = folded(map(str, means.index))
     figure = new_figure(
-        7, 0.45 * len(means) + 1, f"mAP on occluded queries, mean and standard deviation over worlds: {said}."
+        7.5,
+        rows_height(names, 0.45) + 1.1,
+        f"mAP on occluded queries, mean and standard deviation over worlds: {said}.",
     )
     axes = figure.subplots()
     colours = {name: CONTROL if i else SCM for i, name in enumerate(means.index)}
@@ -33,6 +36,7 @@ def draw_ablation(table: pd.DataFrame) -> Figure:
     axes.scatter(means, range(len(means)), marker="|", s=400, color="black", linewidth=2, label="mean")
     axes.axvline(means.iloc[0], color="0.7", linewidth=1, zorder=0)
     axes.set(xlabel="mAP on occluded queries; a dot is a world, a stroke the mean", ylabel="")
+    axes.set_yticks(range(len(names)), names)
     axes.set_ylim(len(means) - 0.4, -0.6)
     axes.xaxis.set_major_formatter(mpl.ticker.PercentFormatter(1))
     sns.despine(ax=axes)
@@ -51,7 +55,8 @@ def draw_guesses(guesses: Mapping[str, float | None], outcomes: Mapping[str, flo
     said = "; ".join(
         f"{name}: {'no guess' if g is None else f'guessed {g:.3g}'}, found {v:.3g}" for name, g, v in pairs
     )
-    figure = new_figure(7, 0.42 * len(pairs) + 1.0, f"Guesses and outcomes. {said}.")
+    names = folded(outcomes)
+    figure = new_figure(7.5, rows_height(names) + 1.2, f"Guesses and outcomes. {said}.")
     axes = figure.subplots()
     for row, (_, guess, value) in enumerate(pairs):
         if guess is not None:
@@ -60,7 +65,7 @@ def draw_guesses(guesses: Mapping[str, float | None], outcomes: Mapping[str, flo
         axes.scatter(value, row, marker="o", s=70, color=RIGHT)
         axes.annotate(f"{value:.3g}", (value, row), (0, 7), textcoords="offset points", ha="center", fontsize="small")
     low, high = (f([x for _, g, v in pairs for x in (g, v) if x is not None] + [0]) for f in (min, max))
-    axes.set(yticks=range(len(pairs)), yticklabels=[name for name, _, _ in pairs], xlabel=unit)
+    axes.set(yticks=range(len(pairs)), yticklabels=names, xlabel=folded([unit], 50)[0])
     axes.set(ylim=(len(pairs) - 0.5, -0.7), xlim=(low - 0.12 * (high - low), high + 0.12 * (high - low)))
     handles = [
         Line2D([], [], ls="", marker="D", markerfacecolor="white", markeredgecolor=CONTROL, label="guess"),
@@ -79,14 +84,17 @@ def draw_intervals(table: pd.DataFrame, label: str) -> Figure:
         label: what is measured, for the axis.
     """
     said = "; ".join(f"{row.Index}: {row.mean:.1%} ({row.low:.1%} to {row.high:.1%})" for row in table.itertuples())
-    figure = new_figure(8, 0.42 * len(table) + 0.9, f"{label}, with 95 % confidence intervals: {said}.")
+    names = folded(map(str, table.index))
+    figure = new_figure(8, rows_height(names) + 1.1, f"{label}, with 95 % confidence intervals: {said}.")
     axes = figure.subplots()
     at = np.arange(len(table))
     reach = np.stack([table["mean"] - table["low"], table["high"] - table["mean"]])
     axes.errorbar(table["mean"], at, xerr=reach, fmt="o", color=PLAIN, capsize=4, lw=2, ms=7)
     for y, mean in zip(at, table["mean"], strict=True):
         axes.annotate(f"{mean:.1%}", (mean, y), (0, 6), textcoords="offset points", ha="center", fontsize="small")
-    axes.set(yticks=at, yticklabels=table.index, ylim=(len(table) - 0.5, -0.7), xlim=(-0.03, 1), xlabel=label)
+    axes.set(
+        yticks=at, yticklabels=names, ylim=(len(table) - 0.5, -0.7), xlim=(-0.03, 1), xlabel=folded([label], 60)[0]
+    )
     axes.xaxis.set_major_formatter(mpl.ticker.PercentFormatter(1))
     sns.despine(ax=axes)
     return figure
@@ -102,13 +110,13 @@ def draw_spread(values: Sequence[float], here: float, what: str) -> Figure:
     """
     mean, deviation = float(np.mean(values)), float(np.std(values, ddof=1))
     alt = f"{what}: this run {here:.1%}; {len(values)} other trainings {mean:.1%} ± {deviation:.1%}."
-    figure = new_figure(7, 1.9, alt)
+    figure = new_figure(7.5, 2.0, alt)
     axes = figure.subplots()
     axes.axvspan(mean - deviation, mean + deviation, color=CONTROL, alpha=0.2, lw=0, label="mean ± standard deviation")
     axes.axvline(mean, color=CONTROL)
     axes.scatter(values, [0] * len(values), color=CONTROL, label="other trainings", zorder=2)
     axes.scatter(here, 1, color=SCM, marker="D", s=60, label="this run", zorder=2)
-    axes.set(yticks=[0, 1], yticklabels=["other trainings", "this run"], ylim=(-0.6, 1.6), xlabel=what)
+    axes.set(yticks=[0, 1], yticklabels=["other trainings", "this run"], ylim=(-0.6, 1.6), xlabel=folded([what], 60)[0])
     axes.set(xlim=(min(*values, here) - 0.02, max(*values, here) + 0.02))
     axes.xaxis.set_major_formatter(mpl.ticker.PercentFormatter(1, decimals=0))
     figure.legend(*axes.get_legend_handles_labels(), loc="outside right center", frameon=False)

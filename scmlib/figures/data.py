@@ -16,7 +16,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from scmlib.figures.grids import LEGEND, picture_grid
-from scmlib.figures.style import LINES, RIGHT, SPLITS, draw_regions, new_figure, region_legend, to_array
+from scmlib.figures.style import (
+    LINES,
+    RIGHT,
+    SPLITS,
+    draw_regions,
+    folded,
+    new_figure,
+    region_legend,
+    rows_height,
+    to_array,
+)
 
 
 def draw_inspection(images: pd.DataFrame, camera_rule: bool) -> Figure:
@@ -49,6 +59,11 @@ def draw_inspection(images: pd.DataFrame, camera_rule: bool) -> Figure:
             stacked=True, color=[SPLITS[split] for split in splits], ax=panels[1], rot=0, width=0.8, legend=False
         )
         panels[1].set(title="Images per camera", xlabel="camera", ylabel="images")
+        for bars, hatch in zip(panels[1].containers, ("", "//", ".."), strict=False):
+            for bar in bars:
+                bar.set(hatch=hatch, edgecolor="white")
+        some = range(0, len(cameras), -(-len(cameras) // 12))  # numbers that have room
+        panels[1].set_xticks(some, [str(cameras.index[i]) for i in some])
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right center", frameon=False)
     for axes in panels:
         sns.despine(ax=axes)
@@ -72,7 +87,7 @@ def draw_sheet(pictures: Tensor, columns: int, alt: str = "") -> Figure:
 
 
 def draw_grid(
-    pictures: Sequence[Sequence[Tensor | NDArray[np.uint8]]],
+    pictures: Sequence[Tensor | Sequence[Tensor | NDArray[np.uint8]]],
     labels: Sequence[str],
     captions: Sequence[Sequence[str]] = (),
     *,
@@ -140,13 +155,19 @@ def draw_gates(table: pd.DataFrame, checks: Sequence[str]) -> Figure:
         noticed = [check for check in checks if verdicts[row, check] in ("stops", "tells")]
         outcome = "no result" if np.isnan(value) else f"rank 1 {value:.1%}"
         told.append(f"{row}: noticed by {' and '.join(noticed) or 'no check'}, {outcome}")
-    figure = new_figure(10.5, 0.42 * len(table) + 1.1, f"Which check notices which fault. {'; '.join(told)}.")
+    rows = folded([str(name) for name in table.index])
+    figure = new_figure(10.5, rows_height(rows) + 1.3, f"Which check notices which fault. {'; '.join(told)}.")
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=(1.15 * len(checks), 3))
     for y, row in enumerate(table.index):
         for x, check in enumerate(checks):
             _cell(left, x, y, verdicts[row, check])
     left.set(xlim=(-0.5, len(checks) - 0.5), ylim=(len(table) - 0.5, -0.5))
-    left.set(xticks=range(len(checks)), xticklabels=checks, yticks=range(len(table)), yticklabels=table.index)
+    left.set(
+        xticks=range(len(checks)),
+        xticklabels=folded([name.replace("_", "_ ") for name in checks], 9),
+        yticks=range(len(table)),
+        yticklabels=rows,
+    )
     left.xaxis.tick_top()
     left.tick_params(length=0)
     left.spines[:].set_visible(False)
@@ -174,7 +195,7 @@ def _rank_1(axes: Axes, table: pd.DataFrame) -> None:
         words = f"{value:.1%} of {queries:.0f} queries"
         align = "left" if side > 0 else "right"
         axes.annotate(words, (value, y), (9 * side, 0), textcoords="offset points", va="center", ha=align, fontsize=8)
-    axes.set(xlim=(-0.03, 1.03), xlabel="rank 1 of the colour baseline (dashed: sound data)")
+    axes.set(xlim=(-0.03, 1.03), xlabel="rank 1 of the colour baseline\n(dashed: sound data)")
     axes.xaxis.set_major_formatter(mpl.ticker.PercentFormatter(1))
     axes.tick_params(axis="y", length=0)
     axes.spines[["top", "right", "left"]].set_visible(False)

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 from matplotlib.textpath import TextPath
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from scmlib.figures.style import bare, new_figure
@@ -28,11 +29,11 @@ def length(line: str, points: float) -> float:
 
 
 def wrap(text: str, inches: float, points: float) -> str:
-    """Words in lines of at most so many inches; lines break where the text has breaks, and between words."""
+    """Words in lines of at most so many inches; lines break where the text does, else between words."""
     lines = []
     for given in text.split("\n"):
         line = ""
-        for word in given.split():
+        for word in _pieces(given, inches, points):
             longer = f"{line} {word}".strip()
             if line and length(longer, points) > inches:
                 lines.append(line)
@@ -40,6 +41,19 @@ def wrap(text: str, inches: float, points: float) -> str:
             line = longer
         lines.append(line)
     return "\n".join(lines)
+
+
+def _pieces(text: str, inches: float, points: float) -> list[str]:
+    """The words of a text; one longer than a line, e.g. a file's name, in pieces that fit."""
+    pieces = []
+    for word in text.split():
+        start = 0
+        for end in range(1, len(word) + 1):
+            if end - start > 1 and length(word[start:end], points) > inches:
+                pieces.append(word[start : end - 1])
+                start = end - 1
+        pieces.append(word[start:])
+    return pieces
 
 
 def _room(texts: Sequence[str], points: float) -> tuple[float, float]:
@@ -125,6 +139,6 @@ def colour_bar(figure: Figure, drawn: ScalarMappable, cells: NDArray[Any], label
     wanted = max(0.7 * (right - left), 1.6 / width)
     middle = min(max((left + right) / 2, (wanted / 2) + 0.2 / width), 1 - wanted / 2 - 0.2 / width)
     axes = figure.add_axes((middle - wanted / 2, 0.45 / height, wanted, 0.09 / height))
-    figure.colorbar(drawn, cax=axes, orientation="horizontal", label=label)
+    figure.colorbar(drawn, cax=axes, orientation="horizontal", label=label, ticks=MaxNLocator(4))
     axes.tick_params(labelsize=LABEL)
     axes.xaxis.label.set_fontsize(LABEL)

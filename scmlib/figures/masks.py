@@ -19,7 +19,19 @@ from torch import Tensor
 from scmlib.errors import BadInput
 from scmlib.figures.grids import BAR, LEGEND, colour_bar, picture_grid
 from scmlib.figures.panels import blocks, draw_panels
-from scmlib.figures.style import HEAT, LINES, MARKERS, MASKS, draw_regions, new_figure, region_legend, series, to_array
+from scmlib.figures.style import (
+    HEAT,
+    LINES,
+    MARKERS,
+    MASKS,
+    draw_regions,
+    folded,
+    new_figure,
+    region_legend,
+    rows_height,
+    series,
+    to_array,
+)
 from scmlib.mask import striped_prior
 
 Floats = NDArray[np.floating[Any]]
@@ -58,6 +70,7 @@ def draw_cut(points: Floats, affinity: Floats, values: Floats) -> Figure:
     for node, point in enumerate(points):
         left.annotate(str(node), point, color="white", ha="center", va="center", fontsize="small")
     right.axhline(0, color="0.6")
+    left.margins(0.15, 0.3)  # room for the nodes
     left.set(title="thick edge: large affinity", xlabel="x", ylabel="y", aspect="equal")
     right.set(title="the sign is the cut", xlabel="node", ylabel="value", xticks=range(len(points)))
     sns.despine(figure)
@@ -120,7 +133,10 @@ def draw_scores(table: pd.DataFrame) -> Figure:
         f"{method}: " + ", ".join(f"{name} {_written(x)}" for name, x in zip(names, row, strict=True))
         for method, row in zip(values.index, values.to_numpy(), strict=True)
     )
-    figure = new_figure(10.5, 0.42 * len(values) + 2.1, f"Scores of the masks of {len(values)} methods. {said}.")
+    values.index = pd.Index(folded(map(str, values.index), 24))
+    figure = new_figure(
+        10.5, rows_height(list(values.index)) + 2.5, f"Scores of the masks of {len(values)} methods. {said}."
+    )
     is_lift = values.columns.str.startswith(LIFTS)
     lifts, others = values.loc[:, is_lift], values.loc[:, ~is_lift]
     left, right = figure.subplots(1, 2, width_ratios=[lifts.shape[1], others.shape[1]])

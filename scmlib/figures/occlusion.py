@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,7 +16,7 @@ from scmlib.analysis.mask_scores import mass_on
 from scmlib.analysis.statistics import Map, spearman
 from scmlib.figures.grids import BAR, colour_bar, picture_grid
 from scmlib.figures.masks import overlay
-from scmlib.figures.style import CONTROL, HEAT, LINES, MARKERS, SCM, new_figure, series, to_array
+from scmlib.figures.style import CONTROL, HEAT, LINES, MARKERS, SCM, folded, new_figure, rows_height, series, to_array
 
 METRICS = {"mAP": "mAP", "top1": "rank-1"}
 
@@ -87,7 +86,7 @@ def draw_growing_occluder(pictures: Tensor, occluders: Tensor, cooperative: Tens
         captions=[[""] * N, [f"{share:.0%} of the mask on it" for share in shares]],
         foot=BAR,
     )
-    top = max(1e-9, float(cooperative.max()))
+    top = float(cooperative.max()) or 1.0
     for i, (picture, occluder, mask) in enumerate(zip(pictures, occluders, cooperative, strict=True)):
         grid[0, i].imshow(to_array(picture))
         drawn = overlay(grid[1, i], picture, mask, top)
@@ -120,12 +119,13 @@ def draw_sensitivity(pictures: Tensor, falls: Map, cooperative: Tensor, titles: 
         f"{float(falls.max()):.3f} off the similarity.",
         (1, 3 * N),
         pictures.shape[2] / pictures.shape[3],
+        cell=1.05 if N > 1 else 1.6,
         heads=["picture", "sensitivity", "mask"] * N,
         captions=[[words for i in range(N) for words in (titles[i] if titles else "", told[i], "")]],
         foot=BAR,
         group=3,
     )
-    reach, top = max(1e-9, float(np.abs(falls).max())), max(1e-9, float(cooperative.max()))
+    reach, top = float(np.abs(falls).max()) or 1.0, float(cooperative.max()) or 1.0
     for i, (picture, fall, mask) in enumerate(grid.reshape(N, 3)):
         picture.imshow(to_array(pictures[i]))
         fallen = overlay(fall, pictures[i], falls[i], reach)
@@ -147,18 +147,19 @@ def draw_mass(table: pd.DataFrame) -> Figure:
     means = table.groupby(["mask", "hidden"], sort=False)["on_it"].mean()
     last = table["hidden"].max()
     said = "; ".join(f"{name} {means[name, last]:.0%}" for name in table["mask"].unique())
-    figure = new_figure(7, 3.8, f"Share of a mask's mass on an occluder that hides {last:.0%} of the picture: {said}.")
+    alt = f"Share of a mask's mass on an occluder that hides {last:.0%} of the picture: {said}."
+    figure = new_figure(8.5, 3.8, alt)
     axes = figure.subplots()
     axes.plot([0, last], [0, last], color="0.6", lw=1, label="a uniform mask")
     names = table["mask"].unique()
     for i, (name, colour) in enumerate(zip(names, (SCM, CONTROL, *series(len(names))), strict=False)):
         curve = means[name]
         style: dict[str, Any] = {"marker": MARKERS[i % len(MARKERS)], "ls": LINES[i % len(LINES)]}
-        axes.plot(curve.index, curve, color=colour, label="\n".join(textwrap.wrap(name, 40)), **style)
+        axes.plot(curve.index, curve, color=colour, label=folded([name], 28)[0], **style)
     axes.set(xlabel="hidden share of the picture", ylabel="share of the mask on what hides it")
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(mpl.ticker.PercentFormatter(1))
-    axes.legend(frameon=False)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside right center", frameon=False)
     sns.despine(ax=axes)
     return figure
 
@@ -171,16 +172,18 @@ def draw_agreement(table: pd.DataFrame) -> Figure:
     """
     means = table.groupby("map", sort=False)["spearman"].mean().sort_values(ascending=False)
     said = ", ".join(f"{name} {value:.2f}" for name, value in means.items())
+    names = folded(map(str, means.index))
     figure = new_figure(
-        7.5,
-        0.45 * len(means) + 0.9,
+        8,
+        rows_height(names, 0.45) + 1.1,
         f"Mean Spearman correlation of {table['image'].nunique()} queries' sensitivity maps with other maps: {said}.",
     )
     axes = figure.subplots()
     sns.stripplot(table, x="spearman", y="map", order=list(means.index), color=SCM, alpha=0.5, jitter=False, ax=axes)
     axes.scatter(means, range(len(means)), marker="|", s=400, color="black", linewidth=2)
     axes.axvline(0, color="0.7", lw=1, zorder=0)
-    axes.set(xlabel="Spearman correlation with the sensitivity map; a dot is a query, a stroke the mean", ylabel="")
+    axes.set(xlabel="Spearman correlation with the sensitivity map\n(a dot: a query; a stroke: the mean)", ylabel="")
+    axes.set_yticks(range(len(names)), names)
     axes.set_ylim(len(means) - 0.4, -0.6)
     sns.despine(ax=axes)
     return figure

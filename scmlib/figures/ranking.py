@@ -15,7 +15,7 @@ from matplotlib.patches import Rectangle
 from torch import Tensor
 
 from scmlib.figures.grids import picture_grid
-from scmlib.figures.style import CONTROL, MARKERS, RIGHT, SCM, WRONG, bare, new_figure, series, to_array
+from scmlib.figures.style import CONTROL, MARKERS, RIGHT, SCM, WRONG, bare, folded, new_figure, series, to_array
 from scmlib.ranking import Ranking
 
 
@@ -108,13 +108,17 @@ def draw_strip(table: pd.DataFrame) -> Figure:
         + ("" if row.role == "junk" else f" at rank {rank}")
         for rank, row in zip(ranks, table.itertuples(), strict=True)
     )
-    figure = new_figure(1.0 * len(table), 2.3, f"A gallery of {len(table)} in order of similarity: {said}.")
+    names = folded((f"image {name}" for name in table["image"]), 12)
+    tallest = 5 + max(name.count("\n") for name in names)
+    figure = new_figure(
+        1.0 * len(table), max(2.3, 0.3 * tallest + 0.5), f"A gallery of {len(table)} in order of similarity: {said}."
+    )
     axes = figure.subplots()
     for x, (rank, row) in enumerate(zip(ranks, table.itertuples(), strict=True)):
         colour, hatch, sign = ROLES[str(row.role)]
         low = -0.45 if row.role == "junk" else 0.0
         axes.add_patch(Rectangle((x + 0.06, low), 0.88, 1, fill=False, ec=colour, lw=3, hatch=hatch, alpha=0.6))
-        told = f"image {row.image}\nidentity {row.identity}\ncamera {row.camera}\n{row.similarity:.2f}\n{sign}"
+        told = f"{names[x]}\nidentity {row.identity}\ncamera {row.camera}\n{row.similarity:.2f}\n{sign}"
         box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1.5}
         axes.text(x + 0.5, low + 0.5, told, ha="center", va="center", fontsize="small", bbox=box)
         if row.role != "junk":
@@ -142,6 +146,7 @@ def draw_precision(right: Sequence[bool]) -> Figure:
         f"{rectangular:.3f}, the trapezoids {trapezoid:.3f}.",
     )
     panels = figure.subplots(1, 2, sharey=True)
+    every = -(-n // 6)  # there is room for so many ranks and shares
     for axes, title, left in zip(
         panels, (f"rectangles: {rectangular:.3f}", f"trapezoids: {trapezoid:.3f}"), (after, before), strict=True
     ):
@@ -149,10 +154,12 @@ def draw_precision(right: Sequence[bool]) -> Figure:
             x, y = [k / n, (k + 1) / n], [left[k], after[k]]
             axes.fill_between(x, y, color=RIGHT, alpha=0.25, lw=0)
             axes.plot([x[0], *x, x[1]], [0, *y, 0], color=RIGHT, lw=1)
-            axes.annotate(f"rank {hits[k] + 1}", (x[1], after[k]), (0, 5), textcoords="offset points", ha="right")
+            if (k + 1) % every == 0:
+                axes.annotate(f"rank {hits[k] + 1}", (x[1], after[k]), (0, 5), textcoords="offset points", ha="right")
         axes.plot((np.arange(n) + 1) / n, after, "o", color=RIGHT)
         axes.set(title=title, xlabel="recall: share of the true matches found", xlim=(0, 1.03), ylim=(0, 1.12))
-        axes.set_xticks(np.arange(n + 1) / n, [f"{k}/{n}" for k in range(n + 1)])
+        some = np.arange(0, n + 1, every)
+        axes.set_xticks(some / n, [f"{k}/{n}" for k in some])
         sns.despine(ax=axes)
     panels[0].set_ylabel("precision: share that is right")
     return figure

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterable
+import textwrap
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -136,6 +137,16 @@ def embedding_colours(parts: int) -> dict[str, str]:
     """A colour for each of the 3 + P embeddings, by its name and in the model's order."""
     families = {"global": GLOBAL, "cooperative": COOPERATIVE, "competitive": COMPETITIVE}
     return {name: families[name.split()[0]] for name in embedding_names(parts)}
+
+
+def folded(names: Iterable[str], width: int = 30) -> list[str]:
+    """Names in lines of at most so many letters, so that long ones leave room for what they name."""
+    return ["\n".join(textwrap.wrap(name, width)) or name for name in names]
+
+
+def rows_height(names: Sequence[str], row: float = 0.42) -> float:
+    """Inches that a row for each name takes, in a figure with names as `folded` gives them at its left."""
+    return row * len(names) + 0.17 * sum(name.count("\n") for name in names)
 
 
 def draw_regions(axes: Axes, truth: NDArray[np.uint8]) -> None:

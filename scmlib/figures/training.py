@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import seaborn as sns
@@ -14,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Circle
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from scmlib.errors import BadInput
@@ -63,8 +63,7 @@ def draw_network(shapes: Mapping[str, Sequence[int]], parts: int, length: int) -
         parts: P.
         length: D, of an embedding.
     """
-    written = {name: " × ".join(str(side) for side in shapes[name]) for name in POSITIONS}
-    said = "; ".join(f"{name} {shape}" for name, shape in written.items())
+    said = "; ".join(f"{name} {' × '.join(map(str, shapes[name]))}" for name in POSITIONS)
     figure = new_figure(
         10.5,
         3.9,
@@ -77,7 +76,7 @@ def draw_network(shapes: Mapping[str, Sequence[int]], parts: int, length: int) -
     centred: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": "small", "zorder": 2}
     for name, place in POSITIONS.items():
         special = {"edgecolor": SCM, "linewidth": 2.5} if name == "scm" else {}
-        axes.text(*place, f"{name}\n{written[name]}", **centred, bbox=style | special)
+        axes.text(*place, "{}\n{} ×\n{} × {}".format(name, *shapes[name]), **centred, bbox=style | special)
     chain = ["picture", "stem", "layer1", "layer2", "layer3"]
     links = [(POSITIONS[a], POSITIONS[b]) for a, b in pairwise(chain)]
     links += [(POSITIONS["layer3"], POSITIONS["branch_1"]), (POSITIONS["layer3"], POSITIONS["branch_2"])]
@@ -101,7 +100,7 @@ def draw_triplets(embeddings: Floats, identities: Sequence[int], names: Sequence
     Args:
         embeddings: (B, 2), any length; drawn at length 1.
         identities: (B,); shown by the marker.
-        names: (B,) of the vectors.
+        names: (B,) of the vectors, a few letters each.
     """
     unit = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
     distance = np.linalg.norm(unit[:, None] - unit, axis=2)  # (B, B)
@@ -118,27 +117,54 @@ def draw_triplets(embeddings: Floats, identities: Sequence[int], names: Sequence
         for i in rows
     )
     alt = f"Hardest pairs of {len(unit)} vectors on the unit circle. {said}. Mean {loss.mean():.3f}."
-    figure = new_figure(2.6 * len(unit), 3.2, alt)
-    panels = figure.subplots(1, len(unit), squeeze=False)[0]
-    for anchor, axes in enumerate(panels):
-        axes.add_patch(Circle((0, 0), 1, fill=False, color="0.85"))
-        for other, colour, line in ((farthest[anchor], POSITIVE, "-"), (nearest[anchor], NEGATIVE, "--")):
-            axes.plot(*unit[[anchor, other]].T, color=colour, linestyle=line, linewidth=2, zorder=1)
-        for i, name in enumerate(names):
-            chosen = {"edgecolor": "black", "linewidth": 2} if i == anchor else {}
-            marker = MARKERS[int(np.unique(ids).searchsorted(ids[i])) % len(MARKERS)]
-            axes.scatter(*unit[i], s=70, marker=marker, color="0.35", zorder=2, **chosen)
-            axes.annotate(name, unit[i] * 1.22, ha="center", va="center")
+    columns = min(len(unit), 5)
+    lines = -(-len(unit) // columns)
+    figure = new_figure(2.6 * columns, 2.9 * lines + 0.3, alt)
+    panels = figure.subplots(lines, columns, squeeze=False).ravel()
+    for anchor, axes in enumerate(panels[: len(unit)]):
+        _circle(axes, unit, ids, names, anchor, (farthest[anchor], nearest[anchor]))
         title = f"anchor {names[anchor]}: {positive[anchor]:.2f} − {negative[anchor]:.2f}\nloss {loss[anchor]:.2f}"
         axes.set_title(title, fontsize="medium")
-        axes.set(xlim=(-1.45, 1.45), ylim=(-1.45, 1.45), aspect="equal", xticks=[-1, 0, 1], yticks=[-1, 0, 1])
-        sns.despine(ax=axes)
+    for axes in panels[len(unit) :]:
+        axes.remove()
     handles = [
         Line2D([], [], color=POSITIVE, linestyle="-", linewidth=2, label="farthest positive"),
         Line2D([], [], color=NEGATIVE, linestyle="--", linewidth=2, label="nearest negative"),
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False)
     return figure
+
+
+def _circle(
+    axes: Axes, unit: Floats, ids: NDArray[np.int64], names: Sequence[str], anchor: int, pair: tuple[int, int]
+) -> None:
+    """Vectors on the unit circle, and the lines from an anchor to its farthest positive and its nearest negative."""
+    axes.add_patch(Circle((0, 0), 1, fill=False, color="0.85"))
+    for other, colour, line in zip(pair, (POSITIVE, NEGATIVE), LINES, strict=False):
+        axes.plot(*unit[[anchor, other]].T, color=colour, linestyle=line, linewidth=2, zorder=1)
+    around = _spread_out(np.arctan2(unit[:, 1], unit[:, 0]))
+    for i, (identity, angle) in enumerate(zip(np.unique(ids, return_inverse=True)[1].tolist(), around, strict=True)):
+        chosen: dict[str, Any] = {"edgecolor": "black", "linewidth": 2} if i == anchor else {}
+        axes.scatter(
+            unit[i, 0], unit[i, 1], s=70, marker=MARKERS[identity % len(MARKERS)], color="0.35", zorder=2, **chosen
+        )
+        at = (1.28 * np.cos(angle), 1.28 * np.sin(angle))
+        axes.annotate(names[i], at, ha="center", va="center", fontsize="small")
+    axes.set(xlim=(-1.5, 1.5), ylim=(-1.5, 1.5), aspect="equal", xticks=[-1, 0, 1], yticks=[-1, 0, 1])
+    sns.despine(ax=axes)
+
+
+def _spread_out(angles: Floats, least: float = 0.33) -> Floats:
+    """Angles in radians, moved apart until neighbours differ by what a short name takes, or by what there is."""
+    order = np.argsort(angles)
+    moved = angles[order]
+    least = min(least, 2 * np.pi / len(angles))
+    for _ in range(200):
+        short = np.clip(least - np.diff(moved, append=moved[0] + 2 * np.pi), 0, None) / 2  # to the next one
+        moved = moved + np.roll(short, 1) - short
+    apart: Floats = np.empty_like(moved)
+    apart[order] = moved
+    return apart
 
 
 def draw_losses(losses: Mapping[str, Sequence[float]], guessing: float, unit: str = "epoch") -> Figure:
@@ -154,10 +180,11 @@ def draw_losses(losses: Mapping[str, Sequence[float]], guessing: float, unit: st
     axes = figure.subplots()
     for i, ((name, values), colour) in enumerate(zip(losses.items(), series(len(losses)), strict=True)):
         style: dict[str, Any] = {"color": colour, "linestyle": LINES[i % len(LINES)], "linewidth": 2, "label": name}
+        style["marker"] = "o" if len(values) == 1 else ""  # a line needs two points
         axes.plot(range(1, len(values) + 1), values, **style)
     axes.axhline(guessing, color=CONTROL, linestyle=(0, (1, 3)), label="guessing")
     axes.set(xlabel=unit, ylabel="cross-entropy (nats)", ylim=(0, None))
-    axes.xaxis.set_major_locator(mpl.ticker.MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     figure.legend(*axes.get_legend_handles_labels(), loc="outside right center", frameon=False)
     sns.despine(ax=axes)
     return figure

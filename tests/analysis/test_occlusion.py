@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import io
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -12,12 +11,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from matplotlib.figure import Figure
-from PIL import Image
 from scipy import ndimage
 from torch import Tensor
 
-from scmlib import figures
 from scmlib.analysis.occluders import KINDS, POSITIONS, occlude
 from scmlib.analysis.occlusion import robustness, sweep
 from scmlib.analysis.statistics import bootstrap_bands
@@ -26,7 +22,6 @@ from scmlib.data.datasets import ReidDataset, open_dataset
 from scmlib.data.images import read_image, to_float
 from scmlib.errors import BadInput
 from scmlib.evaluation import evaluate, rank_records
-from scmlib.figures.occlusion import draw_filmstrip, draw_sensitivity, draw_sweep
 from scmlib.inference import embed
 from scmlib.model import SCM
 from tests.trees import write_tree
@@ -231,44 +226,14 @@ def test_fine_grained_images_are_framed_and_never_find_themselves(model: SCM, tm
     assert not np.allclose(embed(model, birds.query), embed(model, unframed))
 
 
-def drawn(figure: Figure) -> float:
-    with Image.open(io.BytesIO(figures.png(figure))) as image:
-        return float(np.asarray(image.convert("L")).std())
+@pytest.mark.parametrize("point", [(0.0, 0.0), (0.5, 0.5), (1.0, 0.2)])
+def test_an_occluder_stands_where_it_is_put(point: tuple[float, float]) -> None:
+    _, mask = occlude(torch.zeros(3, 96, 48, dtype=torch.uint8), kind="block", ratio=0.1, position=point, seed=0)
+    at = (min(95, int(point[0] * 96)), min(47, int(point[1] * 48)))
+    assert mask[at]
+    assert mask.sum() == round(0.1 * 96 * 48)
 
 
-def test_curves_of_a_sweep() -> None:
-    figure = draw_sweep(TABLE)
-    assert drawn(figure) > 5
-    said = figures.alt_text(figure)
-    assert "7 queries" in said
-    assert "Nothing hidden: mAP 80.0%" in said
-    assert "At 50% hidden, block, random: mAP 20.0%" in said
-    for axes in figure.axes:
-        assert axes.get_xlabel()
-        assert axes.get_ylabel()
-        lines = axes.get_lines()
-        assert len({line.get_marker() for line in lines}) == len({line.get_linestyle() for line in lines}) == 2
-    both = pd.concat([TABLE, TABLE.assign(position="top")])
-    assert len(draw_sweep(both).axes) == 4
-
-
-def test_filmstrip_says_how_much_of_the_mask_lies_on_the_occluder() -> None:
-    occluders = np.zeros((2, 40, 20), dtype=bool)
-    occluders[1, 20:] = True
-    masks = np.ones((2, 4, 2), dtype=np.float32)
-    masks[:, :2] = 3
-    figure = draw_filmstrip(IMAGE.permute(1, 2, 0).numpy()[None].repeat(2, 0), occluders, masks, [0, 0.5])
-    assert drawn(figure) > 5
-    assert "0% at 0%, 25% at 50%" in figures.alt_text(figure)
-
-
-def test_sensitivity_beside_the_mask() -> None:
-    pictures = IMAGE.permute(1, 2, 0).numpy()[None].repeat(2, 0)
-    falls = np.arange(16, dtype=np.float32).reshape(2, 4, 2) / 100
-    figure = draw_sensitivity(pictures, falls, np.stack([falls[0], -falls[1]]), ["first", "second"])
-    assert drawn(figure) > 5
-    assert "1.00, -1.00" in figures.alt_text(figure)
-    assert "0.150" in figures.alt_text(figure)
-    assert figure.axes[4].get_title() == "second\nSpearman -1.00"
-    scales = {image.get_clim() for axes in figure.axes for image in axes.images if image.get_cmap().name == "PuOr_r"}
-    assert scales == {(-0.15000000596046448, 0.15000000596046448)}
+def test_a_point_outside_the_image_is_refused() -> None:
+    with pytest.raises(BadInput, match="outside the image"):
+        occlude(torch.zeros(3, 96, 48, dtype=torch.uint8), kind="block", ratio=0.1, position=(1.2, 0), seed=0)

@@ -255,7 +255,7 @@ EXAMPLES: dict[str, dict[str, Example]] = {
         "14 in a row": (partial(figures.draw_precision, [True] * 14), "1.000"),
     },
     "draw_prior": {
-        "usual": (partial(figures.draw_prior, 3, 1, 12, learned=masks(1, 3)[0]), "Priors of 3 parts"),
+        "usual": (partial(figures.draw_prior, 3, 1, 12, learned=masks(1, 3)[0]), "Learned priors reach"),
         "14 parts": (partial(figures.draw_prior, 14, 1, 24), "Priors of 14 parts"),
         "one part": (partial(figures.draw_prior, 1, 0, 2, 24), "Priors of 1 parts"),
     },
@@ -341,8 +341,8 @@ EXAMPLES: dict[str, dict[str, Example]] = {
             partial(figures.draw_triplets, rng.normal(size=(4, 2)), [0, 0, 1, 1], ["A1", "A2", "B1", "B2"]),
             "anchor A1: farthest positive A2",
         ),
-        "14, long": (
-            partial(figures.draw_triplets, rng.normal(size=(14, 2)), [*range(7)] * 2, [LONG[:20]] * 14),
+        "14": (
+            partial(figures.draw_triplets, rng.normal(size=(14, 2)), [*range(7)] * 2, [f"A{i}" for i in range(14)]),
             "14 vectors",
         ),
     },

@@ -16,7 +16,7 @@ CASES = [(name, case) for name, cases in EXAMPLES.items() for case in cases]
 
 
 def test_every_figure_has_examples() -> None:
-    assert {name for name in figures.__all__ if name.startswith("draw_")} == set(EXAMPLES)
+    assert {name for name in dir(figures) if name.startswith("draw_")} == set(EXAMPLES)
     assert all(len(cases) > 1 for cases in EXAMPLES.values())
 
 

@@ -5,11 +5,10 @@ import pandas as pd
 import pytest
 
 from scmlib.figures.data import draw_gates, draw_grid, verdict
-from scmlib.figures.style import alt_text, png
+from scmlib.figures.style import alt_text
+from tests.figures.examples import pictures, truth
 
-rng = np.random.default_rng(0)
-PICTURE = rng.integers(0, 256, (32, 16, 3), dtype=np.uint8)
-MAP = rng.integers(0, 8, (32, 16), dtype=np.uint8)
+PICTURE, MAP = pictures(1)[0], truth(1)[0]
 CHECKS = ("open_dataset", "inspect_dataset")
 TABLE = pd.DataFrame(
     {
@@ -30,7 +29,6 @@ def test_grid_takes_rows_of_any_length_with_words_and_maps() -> None:
     assert [axes.get_xlabel() for axes in figure.axes] == ["camera 1", "camera 2", "its map", ""]
     assert figure.legends
     assert not draw_grid([[PICTURE]], ["seen"]).legends
-    assert png(figure)
 
 
 @pytest.mark.parametrize(
@@ -51,8 +49,7 @@ def test_gates_say_who_noticed_and_what_came_out() -> None:
     figure = draw_gates(TABLE, CHECKS)
     alt = alt_text(figure)
     assert "sound: noticed by no check, rank 1 1.2%" in alt
-    assert "misnamed: noticed by open_dataset, no figure" in alt
+    assert "misnamed: noticed by open_dataset, no result" in alt
     assert "twice: noticed by inspect_dataset, rank 1 97.5%" in alt
     words = [text.get_text() for text in figure.axes[0].texts]
     assert words == ["silent", "silent", "stops", "not reached", "silent", "tells"]
-    assert png(figure)

@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.collections import LineCollection
+from matplotlib.colors import to_rgba
+
+from scmlib import figures
+from scmlib.figures.style import CONTROL, SCM
+from tests.figures.examples import trainings
+
+
+def test_spread_says_mean_and_standard_deviation() -> None:
+    figure = figures.draw_spread([0.7, 0.8], 0.75, "mAP")
+    assert figures.alt_text(figure) == "mAP: this run 75.0%; 2 other trainings 75.0% ± 7.1%."
+
+
+def test_intervals_reach_from_low_to_high() -> None:
+    table = pd.DataFrame({"mean": [0.7, 0.2], "low": [0.6, 0.1], "high": [0.8, 0.4]}, index=["ours", "colour"])
+    figure = figures.draw_intervals(table, "mAP")
+    assert "ours: 70.0% (60.0% to 80.0%); colour: 20.0% (10.0% to 40.0%)" in figures.alt_text(figure)
+    (bars,) = (lines for lines in figure.axes[0].collections if isinstance(lines, LineCollection))
+    np.testing.assert_allclose([ends[:, 0] for ends in np.array(bars.get_segments())], [[0.6, 0.8], [0.1, 0.4]])
+
+
+def test_ablation_shows_the_method_first_and_in_its_own_colour() -> None:
+    figure = figures.draw_ablation(trainings(["SCM", "without"], 3))
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["SCM", "without"]
+    colours = [dots.get_facecolor() for dots in figure.axes[0].collections[:2]]
+    np.testing.assert_allclose(np.stack(colours)[:, 0], [to_rgba(SCM), to_rgba(CONTROL)])
+
+
+def test_a_question_without_a_guess_shows_its_outcome_alone() -> None:
+    figure = figures.draw_guesses({"a": None}, {"a": 0.5})
+    assert "a: no guess, found 0.5" in figures.alt_text(figure)
+    assert len(figure.axes[0].collections) == 1

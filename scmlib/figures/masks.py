@@ -222,8 +222,9 @@ def overlay(axes: Axes, picture: Tensor, mask: Tensor, top: float) -> AxesImage:
         The mask as drawn, for a colour bar.
     """
     height, width = picture.shape[1:]
-    axes.imshow(picture.float().mean(0), cmap="gray", vmin=0, vmax=255)
-    return axes.imshow(mask, cmap=MASKS, vmin=0, vmax=top, alpha=0.7, extent=(-0.5, width - 0.5, height - 0.5, -0.5))
+    axes.imshow(picture.float().mean(0).numpy(), cmap="gray", vmin=0, vmax=255)
+    extent = (-0.5, width - 0.5, height - 0.5, -0.5)
+    return axes.imshow(np.asarray(mask), cmap=MASKS, vmin=0, vmax=top, alpha=0.7, extent=extent)
 
 
 def draw_prior(parts: int, mask_part: int, rows: int, columns: int = 6, learned: Tensor | None = None) -> Figure:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from scmlib.analysis.mask_scores import coverage, lift, part_agreement, score_masks, shrink, soft_iou
+from scmlib.analysis.mask_scores import coverage, lift, mass_on, part_agreement, score_masks, shrink, soft_iou
 from scmlib.data.truth import OCCLUDER, PERSON, REGIONS, read_truth, region_share
 from scmlib.errors import BadInput
 
@@ -23,6 +23,15 @@ def test_share_of_each_cell() -> None:
     truth[0, 0, 0] = HEAD
     truth[0, 2:, 2:] = HEAD
     assert region_share(truth, PERSON, (2, 2)).tolist() == [[[0.25, 0], [0, 1]]]
+
+
+def test_mass_on_a_region_by_hand() -> None:
+    mask = torch.tensor([[[1.0, 3.0], [0.0, 4.0]], [[0.0, 0.0], [0.0, 0.0]]])
+    right = torch.zeros(2, 4, 4, dtype=torch.bool)
+    right[:, :, 3] = True  # pixels: half of both cells on the right
+    assert mass_on(mask, right).tolist() == [(0.5 * 3 + 0.5 * 4) / 8, 0.25]  # an empty mask counts as uniform
+    cells = torch.tensor([[[0.0, 1.0], [0.0, 0.0]]]).expand(2, 2, 2)
+    assert mass_on(mask, cells).tolist() == [3 / 8, 0.25]
 
 
 def test_lift_of_masks_with_known_answers() -> None:

@@ -15,7 +15,7 @@ import torch
 from IPython.display import display
 from matplotlib.figure import Figure
 
-from data_prep.world.world import PRESETS, write_world
+from data_prep.world import PRESETS, write_world
 from scmlib.data.datasets import ReidDataset, dataset_folder, open_dataset
 from scmlib.data.loading import IdentityBatches
 from scmlib.demo import demo_settings

@@ -15,7 +15,7 @@ import pandas as pd
 import torch
 from matplotlib.figure import Figure
 
-from data_prep.world.world import PRESETS, write_world
+from data_prep.world import PRESETS, write_world
 from scmlib import figures
 from scmlib.analysis.colours import stripe_histograms
 from scmlib.analysis.mask_scores import score_masks

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from data_prep.world.world import PRESETS, write_world
+from data_prep.world import PRESETS, write_world
 from scmlib.data.datasets import dataset_folder
 from scmlib.settings import QUICK, Settings, recipe
 from scmlib.training import train

@@ -1,4 +1,4 @@
-"""The box that a detector draws around a person: loose or tight, so that head, trunk and legs change their rows."""
+"""The box that a detector draws around a person: loose or tight, so that head, trunk and legs move to other rows."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from data_prep.world.canvas import Layer, paste
+from data_prep.world.layers import Layer, paste
 
 
 class Box(NamedTuple):
@@ -29,16 +29,22 @@ class Box(NamedTuple):
         return max(0, beside, self.y, self.height - self.y - self.frame_height)
 
     def cut(self, layer: Layer) -> Layer:
-        """Return what the box shows of a layer drawn for its frame and margin."""
+        """What the box shows of a layer that was drawn for its frame and margin."""
         return paste(layer, self.x - self.margin, self.y - self.margin, self.height, self.width)
 
 
 def draw_box(height: int, width: int, loose: float, rng: np.random.Generator) -> Box:
-    """Draw how a detector boxes a person; 0 is the close box, in which all fill the height alike.
+    """A box as a detector might draw it.
 
     The upper and the lower edge each lie up to `loose` frame heights off: outside, where they leave room, or inside,
-    where they cut the head (at half that length, as detectors seldom lose it) or the legs. Sideways the box is off by
-    up to a third of that. The bounds on the cuts keep three fifths of a person in any box.
+    where they cut the head (at most half as far, as detectors seldom lose it) or the legs. Sideways the box is off by
+    up to a third of that. The limits of the cuts keep at least three fifths of a person in any box.
+
+    Args:
+        height: of the box, in pixels.
+        width: of the box, in pixels.
+        loose: from 0, the close box that everyone fills from head to foot, to 0.5.
+        rng: draws how far each edge is off.
     """
     above = rng.uniform(-min(loose / 2, 0.2), loose)
     below = rng.uniform(-min(loose, 0.35), loose)

@@ -1,16 +1,33 @@
-"""Things that stand in front of a person: vehicles, poles, plants, signs."""
+"""What stands in front of a person: things and passers-by, drawn and then moved until they hide the wanted share."""
 
 from __future__ import annotations
 
 import math
+from typing import Literal, NamedTuple
 
 import numpy as np
 
-from data_prep.world.canvas import Canvas, Layer, reduce_layer, shade, tint
-from data_prep.world.scenes import _bricks
+from data_prep.world.canvas import Canvas, bricks, shade, tint
+from data_prep.world.identities import sample_identity
+from data_prep.world.layers import Array, Layer, halve, paste
+from data_prep.world.pedestrian import POSES, VIEWS, draw_pedestrian
+from scmlib.errors import BadInput
+
+Axis = Literal["up", "down", "across"]  # from below, from above, from a side
 
 
-def _vehicle(ratio: float, rng: np.random.Generator, unit: int) -> tuple[Canvas, str, float]:
+class Obstacle(NamedTuple):
+    """Something that can stand in front, and the line on which it slides into the picture."""
+
+    layer: Layer  # of its own size
+    axis: Axis
+    fixed: int  # the coordinate that stays, in pixels: of the left edge, or for "across" of the upper edge
+
+
+Drawn = tuple[Canvas, Axis, float]  # as an obstacle, but with `fixed` in frame heights
+
+
+def _vehicle(ratio: float, rng: np.random.Generator, unit: int) -> Drawn:
     paint_colour, tall = tint(rng, 60, 215, 1.1), rng.uniform(0.62, 0.95)
     glass, dark = (62, 74, 88), (34, 34, 38)
     if rng.random() < 0.6:
@@ -39,7 +56,7 @@ def _vehicle(ratio: float, rng: np.random.Generator, unit: int) -> tuple[Canvas,
     return c, "up", rng.uniform(-0.15, 0.03)
 
 
-def _pole(ratio: float, rng: np.random.Generator, unit: int) -> tuple[Canvas, str, float]:
+def _pole(ratio: float, rng: np.random.Generator, unit: int) -> Drawn:
     wide = rng.uniform(0.075, 0.19)
     c = Canvas(wide, 1.0, unit)
     if rng.random() < 0.5:
@@ -60,7 +77,7 @@ def _pole(ratio: float, rng: np.random.Generator, unit: int) -> tuple[Canvas, st
     return c, "across", 0.0
 
 
-def _plant(ratio: float, rng: np.random.Generator, unit: int) -> tuple[Canvas, str, float]:
+def _plant(ratio: float, rng: np.random.Generator, unit: int) -> Drawn:
     upward = rng.random() < 0.6
     c = Canvas(1.3 * ratio if upward else 0.9 * ratio, 0.95, unit)
     green = shade((72, 118, 58), rng.uniform(0.75, 1.3))
@@ -81,14 +98,14 @@ def _plant(ratio: float, rng: np.random.Generator, unit: int) -> tuple[Canvas, s
     return c, ("up" if upward else "across"), (rng.uniform(-0.15, 0.0) if upward else 0.05)
 
 
-def _sign(ratio: float, rng: np.random.Generator, unit: int) -> tuple[Canvas, str, float]:
+def _sign(ratio: float, rng: np.random.Generator, unit: int) -> Drawn:
     style, colour = rng.integers(3), tint(rng, 70, 210, 1.1)
     if style == 0:
         c = Canvas(1.2 * ratio, 0.9, unit)
-        _bricks(c, rng, 0.05, 0.9, (0.15, 0.065), tint(rng, 100, 180, 0.5))
+        bricks(c, rng, 0.05, 0.9, (0.15, 0.065), tint(rng, 100, 180, 0.5))
         c.box(0, 0, c.wide, 0.05, (190, 186, 178))
         return c, "up", rng.uniform(-0.1, 0.0)
-    axis = "up" if style == 1 else str(rng.choice(["across", "down"]))
+    axis: Axis = "up" if style == 1 else "across" if rng.choice(2) == 0 else "down"
     c = Canvas(1.1 * ratio if axis != "across" else 0.75 * ratio, 0.9, unit)
     c.box(0, 0, c.wide, c.tall, shade(colour, 0.6), 0.02)
     c.box(0.015, 0.015, c.wide - 0.015, c.tall - 0.015, colour, 0.02)
@@ -106,15 +123,27 @@ def _sign(ratio: float, rng: np.random.Generator, unit: int) -> tuple[Canvas, st
     return c, axis, (rng.uniform(-0.05, 0.0) if axis != "across" else rng.uniform(0.0, 0.15))
 
 
-OCCLUDERS = {"vehicle": _vehicle, "pole": _pole, "plant": _plant, "sign": _sign}
+_THINGS = {"vehicle": _vehicle, "pole": _pole, "plant": _plant, "sign": _sign}
+
+# What can stand in front of a person.
+KINDS = (*_THINGS, "pedestrian")
 
 
-def draw_occluder(kind: str, height: int, width: int, rng: np.random.Generator) -> tuple[Layer, str, int]:
-    """Draw something to stand in front: a layer of its own size, the way it slides in, its other coordinate.
+def draw_obstacle(kind: str, height: int, width: int, rng: np.random.Generator) -> Obstacle:
+    """A random obstacle.
 
-    It slides "up" from below, "down" from above or "across" from a side, in pixels of a (height, width) frame.
+    Args:
+        kind: one of `KINDS`.
+        height: of the picture that it is for, in pixels.
+        width: of that picture.
+        rng: draws what it looks like and from where it comes.
     """
-    canvas, axis, fixed = OCCLUDERS[kind](width / height, rng, 2 * height)
+    if kind == "pedestrian":
+        view, pose = str(rng.choice(VIEWS)), str(rng.choice(list(POSES)))
+        who, size = sample_identity(rng), rng.uniform(0.9, 1.1)
+        passer_by = draw_pedestrian(who, view, pose, rng, height=height, width=width, size=size)
+        return Obstacle(passer_by, "across", round(rng.uniform(0.0, 0.06) * height))
+    canvas, axis, fixed = _THINGS[kind](width / height, rng, 2 * height)
     picture = np.asarray(canvas.image, np.float32)
     rows, columns = picture.shape[:2]
     light = 1.06 - 0.2 * np.linspace(0, 1, rows, dtype=np.float32)[:, None]
@@ -123,4 +152,74 @@ def draw_occluder(kind: str, height: int, width: int, rng: np.random.Generator) 
     light = light + rng.normal(0, 0.03, (rows, columns)).astype(np.float32)
     alpha = picture[..., 3] / 255
     colour = np.clip(picture[..., :3] * light[..., None], 0, 255) * alpha[..., None]
-    return reduce_layer(colour, alpha, (alpha > 0).astype(np.uint8)), axis, round(fixed * height)
+    return Obstacle(halve(colour, alpha, (alpha > 0).astype(np.uint8)), axis, round(fixed * height))
+
+
+def _share(mask: Array, person: Array, x: int, y: int) -> float:
+    """The share of the person's pixels (H, W) under a mask whose corner lies at (x, y)."""
+    part = person[max(y, 0) : max(y + mask.shape[0], 0), max(x, 0) : max(x + mask.shape[1], 0)]
+    over = mask[max(-y, 0) :, max(-x, 0) :][: part.shape[0], : part.shape[1]]
+    return float((part & over).sum() / person.sum())
+
+
+def slide(obstacle: Obstacle, person: Array, target: float, backward: bool) -> tuple[float, int, int]:
+    """Where an obstacle hides closest to the wanted share of a person: tried in steps of 5 pixels, then of 1.
+
+    Args:
+        obstacle: to slide along its axis.
+        person: (H, W) bool, the person's pixels.
+        target: the wanted share, 0 to 1.
+        backward: whether an obstacle that goes across comes from the right.
+
+    Returns:
+        The share that it hides there, and x and y of its upper left corner in pixels.
+    """
+    mask, axis, fixed = obstacle.layer.regions > 0, obstacle.axis, obstacle.fixed
+    (rows, columns), (height, width) = mask.shape, person.shape
+    if axis == "across":
+        corners = [(x, fixed) for x in range(-columns, width)]
+    elif axis == "up":
+        corners = [(fixed, y) for y in range(height, max(height - rows, 0), -1)]
+    else:
+        corners = [(fixed, y) for y in range(-rows, 1)]
+    if backward and axis == "across":
+        corners.reverse()
+    best = (9.0, 0.0, 0, 0)
+    for stride, nearby in ((5, corners), (1, corners)):
+        if stride == 1:
+            middle = corners.index((best[2], best[3]))
+            nearby = corners[max(middle - 4, 0) : middle + 5]
+        for x, y in nearby[::stride]:
+            share = _share(mask, person, x, y)
+            # Strictly closer: of equally good corners the first on the way in is taken.
+            best = min(best, (abs(share - target), share, x, y), key=lambda found: found[0])
+    return best[1:]
+
+
+def stand_in_front(
+    kind: str, person: Array, hidden: tuple[float, float], rng: np.random.Generator
+) -> tuple[Layer, str]:
+    """An occluder in front of a person.
+
+    Args:
+        kind: one of `KINDS`.
+        person: (H, W) bool, the person's pixels.
+        hidden: the least and the most of them that it may hide, as shares.
+        rng: draws the occluder and the share that it hides.
+
+    Returns:
+        A layer of (H, W) and the occluder's kind: a sign where the wanted kind fails, as a pole may be too thin.
+
+    Raises:
+        BadInput: nothing hides that much.
+    """
+    height, width = person.shape
+    for attempt in range(40):
+        target = rng.uniform(*hidden)
+        if attempt == 20:
+            kind = "sign"  # wide enough to hide any share
+        obstacle = draw_obstacle(kind, height, width, rng)
+        share, x, y = slide(obstacle, person, target, bool(rng.random() < 0.5))
+        if hidden[0] <= share <= hidden[1]:
+            return paste(obstacle.layer, x, y, height, width), kind
+    raise BadInput(f"World.hidden is {hidden}, and no {kind} hides that much of a person: choose other limits.")

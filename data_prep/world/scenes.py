@@ -7,19 +7,11 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from data_prep.world.canvas import RGB, Array, Canvas, Layer, shade, tint
+from data_prep.world.canvas import Canvas, bricks, shade, tint
+from data_prep.world.layers import Array, Layer
 
-# A background's ground begins at this share of its height, wherever its wall or trees stand.
+# Walls and trees end, and the ground begins, at this share of a scene's height.
 GROUND = 0.7
-
-
-def _bricks(c: Canvas, rng: np.random.Generator, y0: float, y1: float, brick: tuple[float, float], colour: RGB) -> None:
-    """Fill the canvas between two heights with bricks (or tiles) of about one colour."""
-    c.box(0, y0, c.wide, y1, shade(colour, 0.72))
-    for row, y in enumerate(np.arange(y0, y1, brick[1])):
-        for x in np.arange(-brick[0] * (row % 2) / 2, c.wide, brick[0]):
-            face = shade(colour, rng.uniform(0.85, 1.12))
-            c.box(x + 0.006, y + 0.006, x + brick[0] - 0.006, min(y + brick[1] - 0.006, y1), face)
 
 
 def _street(c: Canvas, rng: np.random.Generator, ground: float) -> None:
@@ -40,7 +32,7 @@ def _street(c: Canvas, rng: np.random.Generator, ground: float) -> None:
 
 
 def _wall(c: Canvas, rng: np.random.Generator, ground: float) -> None:
-    _bricks(c, rng, 0, ground, (0.17, 0.07), tint(rng, 120, 160, 0.3) if rng.random() < 0.3 else (164, 92, 70))
+    bricks(c, rng, 0, ground, (0.17, 0.07), tint(rng, 120, 160, 0.3) if rng.random() < 0.3 else (164, 92, 70))
     for x in np.arange(rng.uniform(0, 0.4), c.wide, 0.9):
         colour = tint(rng, 90, 220, 1.2)
         c.box(x, ground - 0.75, x + 0.26, ground - 0.38, (235, 232, 225))
@@ -93,11 +85,11 @@ def _shop(c: Canvas, rng: np.random.Generator, ground: float) -> None:
             edge = x - 0.02 + 0.1 * stripe
             c.box(edge, 0.12, edge + 0.1, 0.34, sign if stripe % 2 else (238, 234, 228))
     c.box(0, ground - 0.12, c.wide, ground, tint(rng, 60, 110, 0.3))
-    _bricks(c, rng, ground, c.tall, (0.3, 0.16), (178, 172, 164))
+    bricks(c, rng, ground, c.tall, (0.3, 0.16), (178, 172, 164))
 
 
 def _station(c: Canvas, rng: np.random.Generator, ground: float) -> None:
-    _bricks(c, rng, 0, ground, (0.12, 0.12), tint(rng, 190, 220, 0.25))
+    bricks(c, rng, 0, ground, (0.12, 0.12), tint(rng, 190, 220, 0.25))
     band = tint(rng, 70, 150, 1.4)
     c.box(0, ground - 0.62, c.wide, ground - 0.5, band)
     for x in np.arange(rng.uniform(0.1, 0.5), c.wide, 0.8):
@@ -105,7 +97,7 @@ def _station(c: Canvas, rng: np.random.Generator, ground: float) -> None:
         c.box(x + 0.05, ground - 0.575, x + 0.29, ground - 0.545, (36, 38, 60))
         c.box(x + 0.5, 0, x + 0.62, ground + 0.05, shade(band, 0.6))
         c.box(x + 0.52, 0, x + 0.55, ground + 0.05, shade(band, 0.9))
-    _bricks(c, rng, ground, c.tall, (0.22, 0.1), (150, 150, 154))
+    bricks(c, rng, ground, c.tall, (0.22, 0.1), (150, 150, 154))
     c.box(0, ground + 0.1, c.wide, ground + 0.16, (226, 190, 60))
 
 
@@ -131,12 +123,22 @@ def _crossing(c: Canvas, rng: np.random.Generator, ground: float) -> None:
         c.shape([(x + 0.3, ground + 0.07), (x + 0.5, ground + 0.07), (x + 0.3, c.tall), (x, c.tall)], (222, 222, 218))
 
 
+# What the cameras look at, in turn; each draws on a canvas down to a height at which the ground begins.
 SCENES = {"street": _street, "wall": _wall, "park": _park, "shop": _shop, "station": _station, "crossing": _crossing}
 
 
 @lru_cache(maxsize=64)
 def panorama(seed: int, camera: int, unit: int) -> Image.Image:
-    """Return what a camera can see at most: RGB, 3 frame heights wide and 1.5 high, `unit` pixels a frame height."""
+    """All that a camera can see.
+
+    Args:
+        seed: of the world.
+        camera: from 1.
+        unit: pixels of one frame height.
+
+    Returns:
+        An RGB picture, 3 frame heights wide and 1.5 high.
+    """
     rng = np.random.default_rng([seed, 4, camera])
     canvas = Canvas(3.0, 1.5, unit, (128, 126, 122))
     list(SCENES.values())[(camera - 1) % len(SCENES)](canvas, rng, 1.5 * GROUND)
@@ -145,14 +147,25 @@ def panorama(seed: int, camera: int, unit: int) -> Image.Image:
         shape = picture.shape[1] // cell + 2, picture.shape[0] // cell + 2
         grain = Image.fromarray(rng.normal(1, strength, shape[::-1]).astype(np.float32))
         picture = picture * np.asarray(grain.resize(picture.shape[1::-1], Image.Resampling.BICUBIC))[..., None]
-    # Duller than the persons, as things are that are farther away.
+    # Duller than the people in front, as distant things are.
     picture = 30 + 0.8 * (0.65 * picture + 0.35 * picture.mean(2, keepdims=True))
     depth = np.linspace(-1, 1, picture.shape[0])[:, None, None]
     return Image.fromarray(np.clip(picture * (1 - 0.12 * depth), 0, 255).astype(np.uint8))
 
 
 def background(seed: int, camera: int, height: int, width: int, rng: np.random.Generator) -> Array:
-    """Return what is behind the person, (H, W, 3): a piece of the camera's scene with other things on the ground."""
+    """What is behind a person: a piece of the camera's scene, some things on the ground, the light of the hour.
+
+    Args:
+        seed: of the world.
+        camera: from 1.
+        height: of the picture, in pixels.
+        width: of the picture, in pixels.
+        rng: chooses the piece, the things and the light.
+
+    Returns:
+        (height, width, 3), 0 to 255.
+    """
     unit = 2 * height
     scene = panorama(seed, camera, unit)
     tall = rng.uniform(0.92, 1.12)
@@ -183,7 +196,16 @@ def background(seed: int, camera: int, height: int, width: int, rng: np.random.G
 
 
 def shadow(person: Layer, height: int, rng: np.random.Generator) -> Layer:
-    """Return the shadow around a person's feet, as large as the person's layer; `height` is that of a frame."""
+    """The soft shadow around a person's feet.
+
+    Args:
+        person: the layer that the person is drawn on.
+        height: of the frame, in pixels; the shadow grows with it.
+        rng: moves the shadow a little to the right.
+
+    Returns:
+        A layer of the person's size, its regions all background.
+    """
     rows, columns = np.nonzero(person.regions)
     foot, middle = rows.max() - 0.012 * height, columns[rows > rows.max() - 0.08 * height].mean()
     canvas = Image.new("L", person.regions.shape[::-1])

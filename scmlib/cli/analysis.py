@@ -190,7 +190,7 @@ def ablation(
     quick: bool,
 ) -> None:
     """Take one part of SCM away at a time and train all alike; a second call goes on where the first stopped."""
-    from data_prep.world.world import draw_world
+    from data_prep.world import draw_world
     from scmlib import figures
     from scmlib.analysis.ablation import RATES, TUNING, VARIANTS, ablate, ablation_summary
     from scmlib.errors import BadInput

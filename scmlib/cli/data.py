@@ -53,7 +53,7 @@ def prepare(
             )
         folder = arrange(dataset, source or folder, dataset_root)
     else:
-        from data_prep.world.world import draw_world
+        from data_prep.world import draw_world
 
         if source:
             raise BadInput("The synthetic world is drawn, not unpacked: leave --source out.")

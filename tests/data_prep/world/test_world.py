@@ -12,11 +12,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from data_prep.world import world as synthetic
-from data_prep.world.body import POSES, VIEWS, draw_pedestrian
+from data_prep.world import KINDS, PRESETS, World, changed, identities, render, rendering, write_world
 from data_prep.world.boxes import Box, draw_box
-from data_prep.world.canvas import Array, Layer
-from data_prep.world.world import KINDS, PRESETS, World, changed, identities, render, write_world
+from data_prep.world.layers import Array, Layer
+from data_prep.world.pedestrian import POSES, VIEWS, draw_pedestrian
 from scmlib.data.datasets import dataset_folder, open_dataset
 from scmlib.data.truth import OCCLUDER, PERSON, REGION_COLOURS, REGIONS, truth_path
 from scmlib.errors import BadInput
@@ -147,8 +146,8 @@ def test_loose_maps_show_the_picture(monkeypatch: pytest.MonkeyPatch) -> None:
         layer = draw_pedestrian(*args, **settings)  # type: ignore[arg-type]
         return layer._replace(colour=colours[layer.regions] * layer.alpha[..., None])
 
-    monkeypatch.setattr(synthetic, "draw_pedestrian", painted)
-    monkeypatch.setattr(synthetic, "take", lambda picture, *_: picture)
+    monkeypatch.setattr(rendering, "draw_pedestrian", painted)
+    monkeypatch.setattr(rendering, "take", lambda picture, *_: picture)
     for identity in range(1, 21):
         picture, regions, _ = render(LOOSE, "train", identity, occluder="")
         far = np.abs(picture[:, :, None] - colours).max(3)  # (H, W, regions)

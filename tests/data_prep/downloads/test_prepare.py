@@ -2,85 +2,25 @@ from __future__ import annotations
 
 import io
 import os
-import re
 import shutil
 import signal
-import stat
 import subprocess
 import sys
-import tarfile
 import time
-import zipfile
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 from PIL import Image
 
-from data_prep.downloads import archives
 from data_prep.downloads import prepare as preparing
 from data_prep.downloads.prepare import SOURCES, prepare
 from scmlib.data.datasets import dataset_folder, open_dataset
 from scmlib.data.layouts import LAYOUTS
 from scmlib.errors import BadInput
+from tests.data_prep.downloads.conftest import refuses, zipped
+from tests.data_prep.folders import content, state
 from tests.trees import FOLDERS, NAMES, build_download, found, pack, write_download, write_tree
-
-
-def content(folder: Path) -> dict[str, bytes]:
-    """A folder's files, but for Windows' own, which no data set needs."""
-    paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != "Thumbs.db")
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
-
-
-def state(folder: Path) -> dict[str, tuple[int, int, int]]:
-    """What writing, replacing or touching any file of a folder would change."""
-    return {
-        path.relative_to(folder).as_posix(): (path.stat().st_ino, path.stat().st_size, path.stat().st_mtime_ns)
-        for path in folder.rglob("*")
-    }
-
-
-def refuses(name: str, source: Path, root: Path, said: str) -> None:
-    """The source is refused with one sentence, and nothing of it is left."""
-    before = content(root) if root.exists() else {}
-    with pytest.raises(BadInput, match=said) as caught:
-        prepare(name, source, root, progress=False)
-    assert ".partial" not in str(caught.value)
-    assert "\n" not in str(caught.value)
-    if root.exists():
-        assert content(root) == before
-        assert not [path for path in root.iterdir() if path.name.startswith(".")]
-
-
-@pytest.fixture
-def market(tmp_path: Path) -> Path:
-    """A folder with a small Market-1501 in its layout."""
-    write_tree("market1501", tmp_path / "held")
-    return tmp_path / "held"
-
-
-def zipped(path: Path, entries: dict[str, bytes]) -> Path:
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, data in entries.items():
-            archive.writestr(name, data)
-    return path
-
-
-def tarred(path: Path, *members: tuple[str, bytes, bytes]) -> Path:
-    """A tar of members, each a name, a type and its content (of a link, where it leads)."""
-    with tarfile.open(path, "w") as archive:
-        for name, kind, data in members:
-            info = tarfile.TarInfo(name)
-            info.type = kind
-            if kind == tarfile.REGTYPE:
-                info.size = len(data)
-            else:
-                info.linkname = data.decode()
-            archive.addfile(info, io.BytesIO(data))
-    return path
-
 
 # ---- every data set, from each kind of download to the records that belong in it
 
@@ -207,219 +147,6 @@ def test_nothing_appears_that_can_not_be_read(market: Path, tmp_path: Path) -> N
     assert not dataset_folder("market1501", tmp_path / "data").exists()
 
 
-# ---- other forms that don't fit
-
-
-def drop(path: str) -> Callable[[Path], None]:
-    return lambda download: (download / path).unlink()
-
-
-def write(path: str, text: str) -> Callable[[Path], None]:
-    def change(download: Path) -> None:
-        (download / path).write_text(text)
-
-    return change
-
-
-@pytest.mark.parametrize(
-    ("name", "change", "said"),
-    [
-        ("msmt17", drop("MSMT17_V1/list_val.txt"), r"MSMT17_V1 holds MSMT17's lists without list_val\.txt: comp"),
-        (
-            "msmt17",
-            drop("MSMT17_V1/list_train.txt"),
-            r"MSMT17_V1 isn't msmt17: .*, found list_gallery\.txt, list_query",
-        ),
-        (
-            "msmt17",
-            drop("MSMT17_V1/test/0001/0001_000_15_0303morning_0008_0.jpg"),
-            r"list_query\.txt names 0001/0001_000_15_0303morning_0008_0\.jpg, which isn't in .*/test \(1 missing",
-        ),
-        (
-            "msmt17",
-            write("MSMT17_V1/list_val.txt", "0000/a.jpg 0"),
-            r"list_val\.txt has the line '0000/a\.jpg 0' where",
-        ),
-        ("msmt17", write("MSMT17_V1/list_val.txt", "a/0_0_1_0.jpg x"), r"list_val\.txt has 'x' where a number"),
-        ("msmt17", write("MSMT17_V1/list_val.txt", "../../0_0_1_0.jpg 0"), r"list_val\.txt has the entry '\.\./"),
-        (
-            "msmt17",
-            write("MSMT17_V1/list_val.txt", "0000/0000_000_01_0303morning_0008_0.jpg 0\n" * 2),
-            "Two images of the source have the name bounding_box_train/0000_c01_000",
-        ),
-        (
-            "occluded_duke",
-            write("lists/query.list", "0001_c2_f0.jpg\n0001_c2_f1.jpg"),
-            r"query\.list names 0001_c2_f0\.jpg, which isn't in .*/download or .*data/DukeMTMC-reID \(2 missing in all",
-        ),
-        ("npdetected", drop("cuhk-03.mat"), r"_config_detected\.mat without cuhk-03\.mat: put both"),
-        (
-            "nplabeled",
-            drop("config/cuhk03_new_protocol_config_labeled.mat"),
-            r"holds cuhk-03\.mat without cuhk03_new_protocol_config_labeled\.mat: put both",
-        ),
-        ("npdetected", write("cuhk-03.mat", "no HDF5"), r"download/cuhk-03\.mat isn't CUHK03 as"),
-        (
-            "npdetected",
-            write("config/cuhk03_new_protocol_config_detected.mat", "none"),
-            r"_config_detected\.mat can't be read as CUHK03's new protocol",
-        ),
-        (
-            "car196",
-            drop("stanford_cars/cars_test_annos_withlabels.mat"),
-            r"download has no cars_test_annos_withlabels\.mat, and the devkit's own",
-        ),
-        (
-            "car196",
-            drop("stanford_cars/cars_test/00002.jpg"),
-            r"cars_test_annos_withlabels\.mat names 00002\.jpg, which isn't in cars_test \(1 missing",
-        ),
-        ("car196", write("stanford_cars/devkit/cars_train_annos.mat", ""), r"cars_train_annos\.mat can't be read as"),
-    ],
-)
-def test_download_that_does_not_fit(name: str, change: Callable[[Path], None], said: str, tmp_path: Path) -> None:
-    write_download(name, tmp_path / "download")
-    change(tmp_path / "download")
-    refuses(name, tmp_path / "download", tmp_path / "data", said)
-
-
-def test_cuhk03_of_another_split_is_refused(tmp_path: Path) -> None:
-    write_download("npdetected", tmp_path / "download")
-    config = tmp_path / "download/config/cuhk03_new_protocol_config_detected.mat"
-    data = config.read_bytes()
-    image = b"1_002_1_01.png"
-    assert image in data
-    for wrong, said in (
-        (image.replace(b"002", b"009"), r"cuhk-03\.mat isn't CUHK03 as .* splits it \(no image for 0002_c1_1_009"),
-        (image.replace(b"002", b"902"), r"cuhk-03\.mat isn't CUHK03 as"),  # past the end
-        (image.replace(b"002", b"000"), r"'1_000_1_01\.png' isn't PAIR_IDENTITY_VIEW_NUMBER\.png"),
-    ):
-        config.write_bytes(data.replace(image, wrong))
-        refuses("npdetected", tmp_path / "download", tmp_path / "data", said)
-
-
-# ---- archives that can't be trusted, or read
-
-
-@pytest.mark.parametrize(
-    "name", ["../out.jpg", "a/../../out.jpg", "/out.jpg", "C:/out.jpg", "c:out.jpg", "..\\out.jpg", "a\\out.jpg"]
-)
-def test_entries_that_would_leave_the_folder(name: str, market: Path, tmp_path: Path) -> None:
-    for archive in (
-        zipped(tmp_path / "evil.zip", {"a.jpg": b"", name: b"evil"}),
-        tarred(tmp_path / "evil.tar", ("a.jpg", tarfile.REGTYPE, b""), (name, tarfile.REGTYPE, b"evil")),
-    ):
-        said = f"{archive.name} has the entry .*out.jpg', which could land outside"
-        refuses("market1501", archive, tmp_path / "data" / "root", said)
-        assert not list(tmp_path.rglob("*out.jpg"))
-
-
-@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE])
-def test_links_and_devices_in_a_tar(kind: bytes, tmp_path: Path) -> None:
-    archive = tarred(tmp_path / "evil.tar", ("query", kind, b"/etc"), ("query/passwd", tarfile.REGTYPE, b"evil"))
-    refuses("market1501", archive, tmp_path / "data", r"evil\.tar has the entry 'query', a link or a device")
-
-
-def test_links_in_a_zip(tmp_path: Path) -> None:
-    info = zipfile.ZipInfo("query")
-    info.external_attr = (stat.S_IFLNK | 0o777) << 16
-    with zipfile.ZipFile(tmp_path / "evil.zip", "w") as archive:
-        archive.writestr(info, "/etc")
-    refuses("market1501", tmp_path / "evil.zip", tmp_path / "data", r"evil\.zip has the entry 'query', a link")
-
-
-def test_entries_of_one_name(tmp_path: Path) -> None:
-    for names in (("a/b.jpg", "a//b.jpg"), ("a", "a/b.jpg")):
-        archive = zipped(tmp_path / "twice.zip", dict.fromkeys(names, b"x"))
-        refuses("market1501", archive, tmp_path / "data", r"twice\.zip has two entries of one name")
-
-
-def test_what_systems_leave_in_archives_is_passed_over(market: Path, tmp_path: Path) -> None:
-    home = market / FOLDERS["market1501"]
-    wanted = content(home)
-    for name in ("__MACOSX/query/0001_c1.jpg", ".DS_Store", "query/._0001_c1s1_000001_00.jpg", "query/THUMBS.DB"):
-        (home / name).parent.mkdir(parents=True, exist_ok=True)
-        (home / name).write_bytes(b"junk")
-    for i, source in enumerate((home, pack(market, tmp_path / "a.zip"), pack(market, tmp_path / "a.tar.bz2"))):
-        assert content(prepare("market1501", source, tmp_path / str(i), progress=False)) == wanted
-
-
-def test_not_an_archive(tmp_path: Path) -> None:
-    (tmp_path / "page.zip").write_text("<html>Please sign in</html>")
-    refuses("market1501", tmp_path / "page.zip", tmp_path / "data", r"page\.zip is neither a zip nor a tar.*web page")
-    (tmp_path / "empty.zip").touch()
-    refuses("market1501", tmp_path / "empty.zip", tmp_path / "data", r"empty\.zip is neither a zip nor a tar")
-    zipped(tmp_path / "none.zip", {})
-    refuses("market1501", tmp_path / "none.zip", tmp_path / "data", r"none\.zip has no files in it")
-    (tmp_path / "zeros.tar").write_bytes(bytes(20480))
-    refuses("market1501", tmp_path / "zeros.tar", tmp_path / "data", r"zeros\.tar has no files in it")
-
-
-@pytest.mark.parametrize("suffix", [".zip", ".tar", ".tgz", ".tar.bz2", ".tar.xz"])
-@pytest.mark.parametrize("share", [0.02, 0.5, 0.97])
-def test_download_that_was_cut_short(suffix: str, share: float, market: Path, tmp_path: Path) -> None:
-    archive = pack(market, tmp_path / f"cut{suffix}")
-    whole = archive.read_bytes()
-    archive.write_bytes(whole[: int(len(whole) * share)])
-    refuses(
-        "market1501", archive, tmp_path / "data", rf"cut{suffix} is damaged or incomplete \(.+\): download it again"
-    )
-
-
-def test_tar_cut_between_two_files(market: Path, tmp_path: Path) -> None:
-    archive = pack(market, tmp_path / "cut.tar")
-    with tarfile.open(archive) as tar:
-        member = tar.getmembers()[-2]
-    archive.write_bytes(archive.read_bytes()[: member.offset])
-    refuses("market1501", archive, tmp_path / "data", r"cut\.tar is damaged or incomplete")
-
-
-@pytest.mark.parametrize("suffix", [".zip", ".tgz", ".tar.xz"])
-def test_damaged_bytes_never_lead_to_wrong_images(suffix: str, market: Path, tmp_path: Path) -> None:
-    archive = pack(market, tmp_path / f"damaged{suffix}")
-    whole, wanted = archive.read_bytes(), content(market / FOLDERS["market1501"])
-    rng = np.random.default_rng(0)
-    refused = 0
-    for i, position in enumerate(rng.integers(len(whole), size=25)):
-        archive.write_bytes(whole[:position] + bytes([whole[position] ^ 0x55]) + whole[position + 1 :])
-        try:
-            made = content(prepare("market1501", archive, tmp_path / str(i), progress=False))
-        except BadInput:
-            refused += 1
-            continue
-        assert {path: made.get(path) for path in wanted} == wanted  # an attribute or a date may change
-    assert refused >= 12
-
-
-def test_damaged_header_in_a_tar(market: Path, tmp_path: Path) -> None:
-    archive = pack(market, tmp_path / "damaged.tar")
-    data = bytearray(archive.read_bytes())
-    with tarfile.open(archive) as tar:
-        data[tar.getmembers()[10].offset + 3] ^= 0xFF
-    archive.write_bytes(data)
-    refuses("market1501", archive, tmp_path / "data", r"damaged\.tar is damaged or incomplete")
-
-
-def patched(archive: Path, position: int, value: int) -> Path:
-    """A zip with a bit pattern added to a field of each header; the directory's fields lie two bytes further on."""
-    data = bytearray(archive.read_bytes())
-    for magic, start in ((b"PK\x03\x04", position), (b"PK\x01\x02", position + 2)):
-        for header in re.finditer(magic, bytes(data)):
-            data[header.start() + start] |= value
-    archive.write_bytes(data)
-    return archive
-
-
-def test_encrypted(market: Path, tmp_path: Path) -> None:
-    archive = patched(pack(market, tmp_path / "secret.zip"), 6, 1)  # the flags' lowest bit
-    refuses("market1501", archive, tmp_path / "data", r"secret\.zip is encrypted: unpack it with the password")
-
-
-def test_packed_in_a_way_that_python_can_not_read(market: Path, tmp_path: Path) -> None:
-    archive = patched(pack(market, tmp_path / "odd.zip"), 8, 1)  # 9, Deflate64, as Windows packs large files
-    refuses("market1501", archive, tmp_path / "data", r"odd\.zip is packed in a way that Python can't read")
-
-
 # ---- the disk
 
 
@@ -541,7 +268,7 @@ prepare.prepare("market1501", sys.argv[1], sys.argv[2], progress=False)
 def test_killed_then_done(market: Path, tmp_path: Path) -> None:
     source, root = pack(market, tmp_path / "download.zip"), tmp_path / "data"
     command = [sys.executable, "-c", KILLED, str(source), str(root)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=Path(__file__).parents[2]) as run:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=Path(__file__).parents[3]) as run:
         assert run.stdout
         assert run.stdout.readline() == b"checking\n"
         run.send_signal(signal.SIGKILL)
@@ -558,12 +285,3 @@ def test_bars_count_bytes_and_files(market: Path, tmp_path: Path, capsys: pytest
     assert "linking: 100%" in capsys.readouterr().err
     prepare("market1501", market, tmp_path / "c", progress=False)
     assert capsys.readouterr().err == ""
-
-
-def test_unpack_writes_what_the_archive_holds(tmp_path: Path) -> None:
-    inner = zipped(tmp_path / "inner.zip", {"a": b"1"}).read_bytes()
-    # A tar whose last file is a zip: by its end it looks like a zip too.
-    archive = tarred(tmp_path / "outer.tar", ("x/y", tarfile.REGTYPE, b"2" * 3), ("inner.zip", tarfile.REGTYPE, inner))
-    (tmp_path / "out").mkdir()
-    archives.unpack(archive, tmp_path / "out", progress=False)
-    assert content(tmp_path / "out") == {"x/y": b"222", "inner.zip": inner}

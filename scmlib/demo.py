@@ -74,7 +74,7 @@ class Outcome:
         """Figures of SCM and of the baseline, in per cent."""
         rows = {"SCM": self.evaluation.ranking, "colour histograms": self.baseline}
         return pd.DataFrame(
-            [{"method": name} | {k: f"{v:.1%}" for k, v in r.figures().items()} for name, r in rows.items()]
+            [{"method": name} | {k: f"{v:.1%}" for k, v in r.metrics().items()} for name, r in rows.items()]
         )
 
 
@@ -112,9 +112,9 @@ def run_demo(out: Path, *, quick: bool = False, seed: int = 0) -> Path:
         for name, figure in drawn.items():
             figures.save(figure, out / "figures" / f"{name}.png")
     results = {
-        "figures": outcome.evaluation.ranking.figures(),
+        "figures": outcome.evaluation.ranking.metrics(),
         "queries": outcome.evaluation.ranking.num_valid,
-        "baseline": outcome.baseline.figures(),
+        "baseline": outcome.baseline.metrics(),
         "masks": outcome.mask_scores.to_dict("records"),
         "seconds": clock.seconds,
     }

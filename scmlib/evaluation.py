@@ -105,7 +105,7 @@ def evaluate_embeddings(dataset: ReidDataset, query: NDArray[np.float32], galler
         BadInput: no query with a true match, or embeddings that aren't finite.
     """
     ranking = rank_records(query, gallery, dataset.query, dataset.gallery)
-    metrics: dict[str, float] = ranking.figures()
+    metrics: dict[str, float] = ranking.metrics()
     spread: dict[str, float] = {}
     if dataset.layout.protocol == "retrieval":
         labels = [record.identity for record in dataset.query]
@@ -114,7 +114,7 @@ def evaluate_embeddings(dataset: ReidDataset, query: NDArray[np.float32], galler
         records, rows = [*dataset.query, *dataset.gallery], np.concatenate([query, gallery])
         order = sorted(range(len(records)), key=lambda i: records[i].path)  # as drawn from when opened
         drawn = pd.DataFrame(
-            [draw_ranking([records[i] for i in order], rows[order], seed).figures() for seed in range(DRAWS)]
+            [draw_ranking([records[i] for i in order], rows[order], seed).metrics() for seed in range(DRAWS)]
         )
         metrics = {str(name): float(drawn[name].mean()) for name in drawn}
         spread = {str(name): float(drawn[name].std()) for name in drawn}

@@ -163,7 +163,7 @@ def clinic(study: Study, folder: Path) -> None:
         "broken": {name: fault.broken(specimen) for name, fault in FAULTS.items()},
     }
     table = pd.concat(
-        {kind: pd.DataFrame({n: r.figures() for n, r in of.items()}).T for kind, of in judged.items()}, axis=1
+        {kind: pd.DataFrame({n: r.metrics() for n, r in of.items()}).T for kind, of in judged.items()}, axis=1
     )
     click.echo(table.to_string(float_format="{:.1%}".format))
     for name, fault in FAULTS.items():

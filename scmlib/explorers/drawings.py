@@ -147,7 +147,7 @@ def draw_listing(query: Tensor, listing: Listing, gallery: Gallery, ranking: Ran
         ranking: of all queries.
         names: the embeddings that count.
     """
-    metrics = ", ".join(f"{name.replace('top', 'rank-')} {value:.1%}" for name, value in ranking.figures().items())
+    metrics = ", ".join(f"{name.replace('top', 'rank-')} {value:.1%}" for name, value in ranking.metrics().items())
     below = f"rank {listing.rank}, AP {listing.ap:.0%}"
     text = "\n".join(textwrap.wrap(f"{' + '.join(names)}: {metrics} over {ranking.num_valid} queries.", 110))
     alt = (

@@ -49,7 +49,7 @@ def test_evaluation_of_a_data_set(model: SCM, data_root: Path) -> None:
     data = open_dataset("synthetic", data_root)
     evaluation = evaluate(model, data)
     assert evaluation.ranking.num_valid == len(data.query)
-    assert set(evaluation.ranking.figures()) == {"top1", "top5", "top10", "mAP"}
+    assert set(evaluation.ranking.metrics()) == {"top1", "top5", "top10", "mAP"}
     head, right = ranked_gallery(evaluation.query[0] @ evaluation.gallery.T, data.query[0], data.gallery, 5)
     assert len(head) == len(right) == 5
     junk = (data.query[0].identity, data.query[0].camera)

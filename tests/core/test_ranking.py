@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from sklearn.metrics import average_precision_score, normalized_mutual_info_score
+from sklearn.metrics import average_precision_score
 
+from scmlib import ranking as module
 from scmlib.errors import BadInput
-from scmlib.ranking import nmi, rank, recall_at
+from scmlib.ranking import BLOCK, count_at_least, count_by_columns, metrics_from_positions, nmi, rank, recall_at
 from tests.conftest import error, oracle
 
 
@@ -22,63 +26,129 @@ def test_released_ranking(case: str) -> None:
     assert error(ranking.mAP, z["mAP"]) < 1e-6
 
 
-def test_released_recall_and_nmi() -> None:
+def test_released_recall() -> None:
     z = oracle("recall_nmi")
     assert error(list(recall_at(z["features"], z["labels"]).values()), z["recall"]) < 1e-6
-    ours = normalized_mutual_info_score(z["labels"], z["clusters"], average_method="arithmetic")
-    assert error(ours, z["nmi"]) < 1e-6
 
 
-def reference(
-    similarity: NDArray[np.float64], ids: list[list[int]], cams: list[list[int]]
-) -> tuple[NDArray[np.float64], list[float], list[float]]:
-    """CMC over 50 ranks and both forms of AP, as one would explain them: a list, sorted, walked through."""
-    cmc, trapezoid, rectangular, valid = np.zeros(50), [], [], 0
+def test_released_nmi(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The released clusters, which another k-means found, judged by our function."""
+    z = oracle("recall_nmi")
+    monkeypatch.setattr("sklearn.cluster.KMeans.fit_predict", lambda self, embeddings: z["clusters"])
+    assert error(nmi(z["features"], z["labels"]), z["nmi"]) < 1e-6
+
+
+class Reference(NamedTuple):
+    cmc: NDArray[np.float64]
+    trapezoid: list[float]
+    rectangular: list[float]
+    inp: list[float]
+
+
+def reference(similarity: NDArray[Any], ids: list[list[int]], cams: list[list[int]] | None) -> Reference:
+    """CMC over 50 ranks, both forms of AP and INP, as one would explain them: a list, sorted, walked through."""
+    found, valid = Reference(np.zeros(50), [], [], []), 0
     for q, row in enumerate(similarity):
-        kept = [g for g in range(len(row)) if ids[1][g] != ids[0][q] or cams[1][g] != cams[0][q]]
+        kept = [g for g in range(len(row)) if not (cams and ids[1][g] == ids[0][q] and cams[1][g] == cams[0][q])]
         kept.sort(key=lambda g: (-row[g], ids[1][g] == ids[0][q]))  # a tie: the negative first
         hits = [position for position, g in enumerate(kept) if ids[1][g] == ids[0][q]]
         if not hits:
-            trapezoid.append(np.nan)
-            rectangular.append(np.nan)
+            for values in found[1:]:
+                values.append(np.nan)
             continue
         valid += 1
-        cmc[hits[0] :] += 1
+        found.cmc[hits[0] :] += 1
         after = [i / (r + 1) for i, r in enumerate(hits, 1)]
         before = [(i - 1) / r if r else 1.0 for i, r in enumerate(hits, 1)]
-        rectangular.append(float(np.mean(after)))
-        trapezoid.append(float(np.mean(after) + np.mean(before)) / 2)
-    return cmc / max(valid, 1), trapezoid, rectangular
+        found.rectangular.append(float(np.mean(after)))
+        found.trapezoid.append(float(np.mean(after) + np.mean(before)) / 2)
+        wrong = hits[-1] + 1 - len(hits)  # what stands before the hardest match
+        found.inp.append(1 - wrong / (hits[-1] + 1))
+    return found._replace(cmc=found.cmc / max(valid, 1))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(
-    st.integers(0, 2**32 - 1),
-    st.integers(1, 12),
-    st.integers(1, 40),
-    st.integers(1, 6),
-    st.integers(1, 4),
-    st.booleans(),
+    seed=st.integers(0, 2**32 - 1),
+    Q=st.integers(1, 12),
+    G=st.integers(1, 40),
+    people=st.integers(1, 6),
+    cameras=st.integers(0, 4),  # none: no rule; one: every match is junk
+    ties=st.booleans(),
+    dtype=st.sampled_from([np.float64, np.float32, np.float16]),
+    block=st.integers(1, 14),
 )
-def test_ranking_equals_a_double_loop(seed: int, Q: int, G: int, people: int, cameras: int, ties: bool) -> None:
+def test_ranking_equals_a_double_loop(
+    seed: int, Q: int, G: int, people: int, cameras: int, ties: bool, dtype: type[np.floating[Any]], block: int
+) -> None:
     rng = np.random.default_rng(seed)
-    q, g = rng.normal(size=(Q, 3)), rng.normal(size=(G, 3))
+    # Multiples of 1/8: their products are exact in every type, so that the order is the same in all.
+    q, g = ((rng.integers(-40, 41, (n, 3)) / 8).astype(dtype) for n in (Q, G))
     if ties:
         q, g = np.sign(q), np.sign(g)  # few distinct similarities
     ids = [rng.integers(0, people, n).tolist() for n in (Q, G)]
-    cams = [rng.integers(1, cameras + 1, n).tolist() for n in (Q, G)]
-    cmc, ap, rectangular = reference(q @ g.T, ids, cams)
-    if np.isnan(ap).all():
-        with pytest.raises(BadInput, match="No query has a true match"):
-            rank(q, g, *ids, *cams)
-        return
-    ranking = rank(q, g, *ids, *cams)
-    assert np.allclose(ranking.cmc, cmc)
-    assert np.allclose(ranking.ap, ap, equal_nan=True)
-    assert np.allclose(ranking.ap_rectangular, rectangular, equal_nan=True)
-    assert ranking.num_valid == np.isfinite(ap).sum()
+    cams = [rng.integers(1, cameras + 1, n).tolist() for n in (Q, G)] if cameras else None
+    wanted = reference(q.astype(np.float64) @ g.T.astype(np.float64), ids, cams)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "BLOCK", block)
+        if np.isnan(wanted.trapezoid).all():
+            with pytest.raises(BadInput, match="No query has a true match"):
+                rank(q, g, *ids, *cams or ())
+            return
+        ranking = rank(q, g, *ids, *cams or ())
+    assert np.allclose(ranking.cmc, wanted.cmc)
+    assert np.allclose(ranking.ap, wanted.trapezoid, equal_nan=True)
+    assert np.allclose(ranking.ap_rectangular, wanted.rectangular, equal_nan=True)
+    assert np.allclose(ranking.inp, wanted.inp, equal_nan=True)
+    assert ranking.num_valid == np.isfinite(wanted.trapezoid).sum()
     assert ranking.num_without_match == Q - ranking.num_valid
-    assert (np.diff(ranking.cmc) >= 0).all()
+
+
+def near_ties(Q: int, G: int) -> tuple[torch.Tensor, torch.Tensor, NDArray[np.int64], NDArray[np.int64]]:
+    """Queries and a gallery whose similarities to one query differ by little more than a product's rounding."""
+    generator = torch.Generator().manual_seed(0)
+    q, g = torch.randn(Q, 96, generator=generator), torch.randn(1, 96, generator=generator)
+    g = g + 1e-7 * torch.randn(G, 96, generator=generator)
+    rng = np.random.default_rng(0)
+    return q, g, rng.integers(0, 6, Q), rng.integers(0, 6, G)
+
+
+def test_a_query_ranks_alike_whatever_other_queries_there_are() -> None:
+    q, g, q_ids, g_ids = near_ties(2 * BLOCK + 9, 300)
+    whole = rank(q, g, q_ids, g_ids)
+    for rows in (slice(0, 1), slice(3, 10), slice(5, BLOCK + 6), slice(2 * BLOCK - 1, None)):
+        part = rank(q[rows], g, q_ids[rows], g_ids)
+        assert np.array_equal(part.ap, whole.ap[rows])
+        assert np.array_equal(part.first_match, whole.first_match[rows])
+
+
+def test_types_mix_and_half_precision_is_compared_in_single() -> None:
+    q, g, q_ids, g_ids = near_ties(10, 40)
+    for a, b in ((q.half(), g.half()), (q.bfloat16(), g.half()), (q, g.half())):
+        assert np.array_equal(rank(a, b, q_ids, g_ids).ap, rank(a.float(), b.float(), q_ids, g_ids).ap)
+    assert np.array_equal(rank(q, g.double(), q_ids, g_ids).ap, rank(q.double(), g.double(), q_ids, g_ids).ap)
+    assert np.array_equal(rank(q.requires_grad_(), g, q_ids, g_ids).ap, rank(q.detach(), g, q_ids, g_ids).ap)
+
+
+def test_both_ways_to_count_agree() -> None:
+    rng = np.random.default_rng(0)
+    similarity = torch.from_numpy(rng.integers(0, 9, (5, 70)).astype(np.float32))
+    limits = torch.from_numpy(rng.integers(-1, 10, (5, 4)).astype(np.float32))
+    counted = count_at_least(similarity, limits, [4] * 5)
+    for row, wanted, numbers in zip(similarity.tolist(), limits.tolist(), counted.tolist(), strict=True):
+        assert numbers == [sum(s >= limit for s in row) for limit in wanted]
+    assert torch.equal(count_by_columns(similarity, limits), counted)
+    assert count_by_columns(similarity, limits[:, :0]).shape == (5, 0)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
+def test_a_gpu_ranks_alike() -> None:
+    rng = np.random.default_rng(0)
+    q, g = (torch.from_numpy(rng.integers(-40, 41, (n, 3)) / 8) for n in (300, 500))  # exact products
+    ids, cams = ((rng.integers(0, n, 300), rng.integers(0, n, 500)) for n in (50, 3))
+    here, there = rank(q, g, *ids, *cams), rank(q.cuda(), g.cuda(), *ids, *cams)
+    assert np.array_equal(here.ap, there.ap, equal_nan=True)
+    assert recall_at(g.cuda(), ids[1]) == recall_at(g, ids[1])
 
 
 def test_rectangular_precision_is_that_of_scikit_learn() -> None:
@@ -94,7 +164,21 @@ def test_hand_worked_list() -> None:
     ranking = rank(np.array([[1.0]]), np.array([[0.9], [0.8], [0.7]]), [5], [5, 6, 5])
     assert ranking.mAP == pytest.approx((1 + (2 / 3 + 1 / 2) / 2) / 2)
     assert ranking.mAP_rectangular == pytest.approx((1 + 2 / 3) / 2)
-    assert ranking.cmc[0] == 1
+    assert ranking.mINP == pytest.approx(2 / 3)
+    assert ranking.metrics() == {"top1": 1, "top5": 1, "top10": 1, "mAP": ranking.mAP}
+
+
+def test_hand_worked_positions() -> None:
+    # Two matches behind a wrong one; one match in first place; none, which counts nowhere.
+    ranking = metrics_from_positions(np.array([[1, 2], [0, -1], [-1, -1]]))
+    assert ranking.first_match.tolist()[:2] == [1, 0]
+    assert ranking.cmc[:2].tolist() == [0.5, 1]
+    assert ranking.ap[:2] == pytest.approx([((1 / 2 + 0) + (2 / 3 + 1 / 2)) / 4, 1])
+    assert ranking.inp[:2] == pytest.approx([2 / 3, 1])
+    assert [np.isnan(x[2]) for x in (ranking.ap, ranking.ap_rectangular, ranking.inp, ranking.first_match)] == [
+        True
+    ] * 4
+    assert (ranking.num_valid, ranking.num_without_match) == (2, 1)
 
 
 def test_collapsed_model_scores_near_zero() -> None:
@@ -104,8 +188,10 @@ def test_collapsed_model_scores_near_zero() -> None:
     assert ranking.mAP < 0.1
 
 
-def test_embeddings_that_are_not_numbers_are_refused() -> None:
-    broken = np.full((3, 4), np.nan)
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_embeddings_that_are_not_numbers_are_refused(value: float) -> None:
+    broken = np.ones((3, 4))
+    broken[1, 2] = value
     with pytest.raises(BadInput, match="not finite"):
         rank(broken, broken, [1, 2, 3], [1, 2, 3])
     with pytest.raises(BadInput, match="not finite"):
@@ -129,15 +215,6 @@ def test_lengths_that_do_not_match_are_named(
         rank(np.eye(2)[: 2 if q_ids else 0], np.eye(2), q_ids, g_ids, q_cams, g_cams)
 
 
-def test_large_sets_are_ranked_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    rng = np.random.default_rng(0)
-    q, g, ids = rng.normal(size=(9, 4)), rng.normal(size=(20, 4)), (rng.integers(0, 4, 9), rng.integers(0, 4, 20))
-    whole, recall = rank(q, g, *ids), recall_at(g, ids[1])
-    monkeypatch.setattr("scmlib.ranking.SIMILARITIES", 40)
-    assert np.array_equal(rank(q, g, *ids).ap, whole.ap)
-    assert recall_at(g, ids[1]) == recall
-
-
 @settings(max_examples=100, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(2, 25), st.integers(1, 5), st.booleans())
 def test_recall_equals_a_double_loop(seed: int, N: int, classes: int, ties: bool) -> None:
@@ -151,6 +228,13 @@ def test_recall_equals_a_double_loop(seed: int, N: int, classes: int, ties: bool
             others.sort(key=lambda j: (-float((x @ x.T)[i, j]), labels[j] == labels[i]))
             hits += any(labels[j] == labels[i] for j in others[:k])
         assert value == pytest.approx(hits / N)
+
+
+def test_sides_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(BadInput, match=r"shape \(2, 3\) and gallery embeddings of shape \(2, 4\)"):
+        rank(np.ones((2, 3)), np.ones((2, 4)), [1, 2], [1, 2])
+    with pytest.raises(BadInput, match="came with 2 and 2 classes"):
+        recall_at(np.ones((3, 4)), [1, 2])
 
 
 def test_nmi_of_separated_classes_is_one() -> None:

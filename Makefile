@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test unit lint lab notebooks clean
+.PHONY: demo test unit lint bench lab notebooks clean
 
 demo: .venv/ready  ## the main job: draw a world, train, evaluate, report (two to four minutes on 2 cores)
 	$(BIN)/scm demo
@@ -17,6 +17,9 @@ lint: .venv/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+bench: .venv/ready  ## speed and memory beside baselines, one table, kept in runs/bench
+	$(BIN)/python -m tests.benchmarks
 
 lab: .venv/ready  ## JupyterLab on the notebooks
 	$(BIN)/jupyter lab notebooks

@@ -1,7 +1,9 @@
 from .comparisons import draw_ablation as draw_ablation
+from .comparisons import draw_growth as draw_growth
 from .comparisons import draw_guesses as draw_guesses
 from .comparisons import draw_intervals as draw_intervals
 from .comparisons import draw_spread as draw_spread
+from .comparisons import growth_exponent as growth_exponent
 from .data import draw_gates as draw_gates
 from .data import draw_grid as draw_grid
 from .data import draw_inspection as draw_inspection

@@ -122,3 +122,39 @@ def draw_spread(values: Sequence[float], here: float, what: str) -> Figure:
     figure.legend(*axes.get_legend_handles_labels(), loc="outside right center", frameon=False)
     sns.despine(ax=axes)
     return figure
+
+
+def draw_growth(table: pd.DataFrame) -> Figure:
+    """Time and memory against size, both axes logarithmic, each curve with its fitted exponent.
+
+    Args:
+        table: a row a measurement; columns work (a curve each), size, seconds and mebibytes, all above 0.
+    """
+    names = list(table["work"].unique())
+    panels = {"seconds": "time in seconds", "mebibytes": "peak memory beyond the inputs in MiB"}
+    figure = new_figure(9, 3.6)
+    said = []
+    for axes, (column, label) in zip(figure.subplots(1, 2), panels.items(), strict=True):
+        for i, name in enumerate(names):
+            rows = table[table["work"] == name].sort_values("size")
+            exponent = round(growth_exponent(rows["size"], rows[column]), 2) + 0.0  # no -0.00
+            first, last = rows.iloc[0], rows.iloc[-1]
+            said.append(
+                f"{name}: {label} from {first[column]:.3g} at size {first['size']:,} to {last[column]:.3g} at "
+                f"{last['size']:,}, exponent {exponent:.2f}"
+            )
+            style = {"marker": "os^Dv"[i % 5], "color": COLOURS[i % len(COLOURS)]}
+            axes.loglog(rows["size"], rows[column], label=f"{name}: exponent {exponent:.2f}", **style)
+        ticks = sorted(table["size"].unique())
+        axes.set_xticks(ticks, [f"{size:,}" for size in ticks])
+        axes.minorticks_off()
+        axes.set(xlabel="size", ylabel=label)
+        axes.legend(frameon=False, fontsize="small")
+    figure.set_label(f"Growth. {'; '.join(said)}.")
+    sns.despine(fig=figure)
+    return figure
+
+
+def growth_exponent(sizes: Sequence[float] | pd.Series, values: Sequence[float] | pd.Series) -> float:
+    """The exponent p of values = c * size^p, fitted by least squares to the logarithms; 1 is linear growth."""
+    return float(np.polyfit(np.log(np.asarray(sizes, float)), np.log(np.asarray(values, float)), 1)[0])

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import pytest
 from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgba
 
@@ -34,3 +35,25 @@ def test_a_question_without_a_guess_shows_its_outcome_alone() -> None:
     figure = figures.draw_guesses({"a": None}, {"a": 0.5})
     assert "a: no guess, found 0.5" in figures.alt_text(figure)
     assert len(figure.axes[0].collections) == 1
+
+
+def test_growth_names_the_exponent_of_each_curve() -> None:
+    sizes = [100, 200, 400, 800]
+    table = pd.concat(
+        pd.DataFrame({"work": name, "size": sizes, "seconds": [(s / 100) ** power for s in sizes], "mebibytes": 5.0})
+        for name, power in (("even", 1), ("steep", 2))
+    )
+    figure = figures.draw_growth(table)
+    said = figures.alt_text(figure)
+    assert "even: time in seconds from 1 at size 100 to 8 at 800, exponent 1.00" in said
+    assert "steep: time in seconds from 1 at size 100 to 64 at 800, exponent 2.00" in said
+    assert "even: peak memory beyond the inputs in MiB from 5 at size 100 to 5 at 800, exponent 0.00" in said
+    assert [axes.get_xscale() + axes.get_yscale() for axes in figure.axes] == ["loglog"] * 2
+    legend = figure.axes[0].get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.get_texts()] == ["even: exponent 1.00", "steep: exponent 2.00"]
+    assert figures.png(figure)
+
+
+def test_growth_exponent_of_a_power_law() -> None:
+    assert figures.growth_exponent([1, 2, 4, 8], [3 * x**1.5 for x in (1, 2, 4, 8)]) == pytest.approx(1.5)

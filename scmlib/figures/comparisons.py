@@ -11,7 +11,7 @@ import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from scmlib.figures.style import CONTROL, PLAIN, RIGHT, SCM, folded, new_figure, rows_height
+from scmlib.figures.style import CONTROL, PLAIN, RIGHT, SCM, folded, new_figure, rows_height, series
 
 
 def draw_ablation(table: pd.DataFrame) -> Figure:
@@ -135,7 +135,7 @@ def draw_growth(table: pd.DataFrame) -> Figure:
     figure = new_figure(9, 3.6)
     said = []
     for axes, (column, label) in zip(figure.subplots(1, 2), panels.items(), strict=True):
-        for i, name in enumerate(names):
+        for i, (name, colour) in enumerate(zip(names, series(len(names)), strict=True)):
             rows = table[table["work"] == name].sort_values("size")
             exponent = round(growth_exponent(rows["size"], rows[column]), 2) + 0.0  # no -0.00
             first, last = rows.iloc[0], rows.iloc[-1]
@@ -143,7 +143,7 @@ def draw_growth(table: pd.DataFrame) -> Figure:
                 f"{name}: {label} from {first[column]:.3g} at size {first['size']:,} to {last[column]:.3g} at "
                 f"{last['size']:,}, exponent {exponent:.2f}"
             )
-            style = {"marker": "os^Dv"[i % 5], "color": COLOURS[i % len(COLOURS)]}
+            style = {"marker": "os^Dv"[i % 5], "color": colour}
             axes.loglog(rows["size"], rows[column], label=f"{name}: exponent {exponent:.2f}", **style)
         ticks = sorted(table["size"].unique())
         axes.set_xticks(ticks, [f"{size:,}" for size in ticks])

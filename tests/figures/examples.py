@@ -73,6 +73,12 @@ def sweep(kinds: list[str], positions: list[str], ratios: list[float]) -> pd.Dat
 ENDS = {"": 0.0, "_low": -0.05, "_high": 0.05}
 
 
+def growth(names: list[str]) -> pd.DataFrame:
+    sizes = [2_500, 5_000, 10_000, 20_000]
+    rows = [(name, size, (i + 1) * size / 1e4, 5.0 + i) for i, name in enumerate(names) for size in sizes]
+    return pd.DataFrame(rows, columns=["work", "size", "seconds", "mebibytes"])
+
+
 def mass(names: list[str]) -> pd.DataFrame:
     rows = [(name, hidden, hidden * 0.5) for name in names for hidden in (0.1, 0.3)]
     return pd.DataFrame(rows, columns=["mask", "hidden", "on_it"])
@@ -193,6 +199,10 @@ EXAMPLES: dict[str, dict[str, Example]] = {
             ),
             "0% at 0%",
         ),
+    },
+    "draw_growth": {
+        "usual": (partial(figures.draw_growth, growth(["rank"])), "exponent 1.00"),
+        "several": (partial(figures.draw_growth, growth(["a", "b", "c"])), "c: time in seconds"),
     },
     "draw_guesses": {
         "usual": (partial(figures.draw_guesses, {"a": 0.5, "b": None}, {"a": 0.7, "b": 0.2}, "mAP"), "b: no guess"),

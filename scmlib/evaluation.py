@@ -81,6 +81,7 @@ def embed_test(
         workers: processes that read images.
         progress: whether to show progress bars.
     """
+    dataset.require("query", "gallery")
     embedded = {
         split: embed(model, records, workers=workers, progress=split if progress else "")
         for split, records in dataset.splits.items()

@@ -81,6 +81,7 @@ def open_study(
     source = Path(source)
     model, settings = load_model(source, recipe(dataset, net) if net else None)
     data = open_dataset(dataset or settings.dataset, dataset_root or settings.dataset_root)
+    data.require("query", "gallery")
     return Study(model, settings, data, source if source.is_dir() else source.parent)
 
 

@@ -117,10 +117,9 @@ def recipe(dataset: str, net: str) -> Settings:
 
     The paper's rows stand as published. Other networks take the data set's row for `regnet_y_800mf`; `regnet_y_tiny`,
     which starts from random weights on a laptop, takes the synthetic world's row at half the data set's image size.
-    A variant of a protocol (`vehicleid:1600`) is trained like the data set itself.
-
-    Raises:
-        BadInput: no recipe for the data set.
+    A variant of a protocol (`vehicleid:1600`) is trained like the data set itself. Any other name, such as a table of
+    your own pictures or a data set for testing alone, takes the rows of Market-1501; whether there is such a data set
+    is `open_dataset`'s to say.
     """
     table = _table()
     name, _, variant = dataset.partition(":")
@@ -128,11 +127,10 @@ def recipe(dataset: str, net: str) -> Settings:
         return replace(recipe(name, net), dataset=dataset)
     if (row := table.get((dataset, net))) is not None:
         return _settings(row)
-    if (paper := table.get((dataset, "regnet_y_800mf"))) is None:
-        if dataset != "synthetic":
-            known = ", ".join(dict.fromkeys(name for name, _ in table))
-            raise BadInput(f"No recipe for data set '{dataset}': choose one of {known}.")
+    if dataset == "synthetic":
         return replace(_settings(table["synthetic", "regnet_y_tiny"]), net=net)
+    if (paper := table.get((dataset, "regnet_y_800mf"))) is None:
+        return replace(recipe("market1501", net), dataset=dataset)
     if net != "regnet_y_tiny":
         return replace(_settings(paper), net=net)
     height, width = int(paper["img-height"]) // 2, int(paper["img-width"]) // 2

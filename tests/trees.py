@@ -1,4 +1,4 @@
-"""Small trees of the twelve data sets, in their layouts and as they are downloaded, with what a reader must find."""
+"""Small trees of the known data sets, in their layouts and as they are downloaded, with what a reader must find."""
 
 from __future__ import annotations
 
@@ -35,6 +35,13 @@ FOLDERS = {
     "university1652": "University-Release",
 }
 NAMES = tuple(FOLDERS)
+
+TEST_FOLDERS = {
+    "occluded_reid": "Occluded_REID",
+    "partial_reid": "Partial-REID_Dataset",
+    "partial_ilids": "Partial_iLIDS",
+}
+TEST_ONLY = tuple(TEST_FOLDERS)
 
 
 class Row(NamedTuple):
@@ -239,6 +246,28 @@ def _university1652(name: str, tree: Tree, scale: int) -> None:
     tree.files["test/gallery_drone/0901/"] = b""
 
 
+def _occluded_reid(name: str, tree: Tree, scale: int) -> None:
+    for who in range(1, 3 * scale + 1):
+        for split, kind in (("query", "occluded"), ("gallery", "whole")):
+            for i in (1, 2):
+                tree.add(split, f"{kind}_body_images/{who:03d}/{who:03d}_{i:02d}.tif", who)
+
+
+def _partial_reid(name: str, tree: Tree, scale: int) -> None:
+    for who in range(1, 3 * scale + 1):
+        kinds = {"query": "occluded", "query:partial": "partial", "gallery": "whole"}
+        for split, kind in kinds.items():
+            for i in (1, 2):
+                tree.add(split, f"{kind}_body_images/{who:03d}_{i:03d}.jpg", who)
+    tree.files["whole_body_images/Thumbs.db"] = b"windows"
+
+
+def _partial_ilids(name: str, tree: Tree, scale: int) -> None:
+    for who in range(1, 3 * scale + 1):
+        for split, place in (("query", "Probe"), ("gallery", "Gallery")):
+            tree.add(split, f"{place}/{who:03d}.jpg", who)
+
+
 BUILDERS = {
     **dict.fromkeys(MARKET, _market),
     "p_dukemtmc": _p_dukemtmc,
@@ -246,6 +275,9 @@ BUILDERS = {
     "car196": _car196,
     "cub200": _cub200,
     "university1652": _university1652,
+    "occluded_reid": _occluded_reid,
+    "partial_reid": _partial_reid,
+    "partial_ilids": _partial_ilids,
 }
 
 
@@ -267,7 +299,7 @@ def sort_rows(rows: Iterable[Row]) -> list[Row]:
 def write_tree(name: str, root: Path, *, small: bool = True) -> Expected:
     """Write a data set (or a variant, `vehicleid:1600`) below a data root; returns what a reader must find."""
     tree = build(name, small=small)
-    tree.write(root / FOLDERS[name.partition(":")[0]])
+    tree.write(root / (FOLDERS | TEST_FOLDERS)[name.partition(":")[0]])
     return tree.rows
 
 
@@ -283,7 +315,7 @@ def found(data: ReidDataset) -> Expected:
     if data.layout.protocol == "retrieval":
         assert data.query is data.gallery
         return {"train": rows(data.train), "test": rows(data.query)}
-    return {"train": rows(data.train), "query": rows(data.query), "gallery": rows(data.gallery)}
+    return {split: rows(records) for split, records in data.splits.items()}
 
 
 # ---- as they are downloaded

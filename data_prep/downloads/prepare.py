@@ -67,6 +67,19 @@ SOURCES = {
         "images belong to their photographers."
     ),
     "university1652": Source("By request from its authors (Zheng and others, 2020), for academic research."),
+    "occluded_reid": Source(
+        "From its authors' project page (Zhuo and others, Occluded Person Re-identification, 2018), for non-commercial "
+        "research."
+    ),
+    "partial_reid": Source(
+        "From its authors at Sun Yat-sen University (Zheng and others, Partial Person Re-identification, 2015), for "
+        "non-commercial research."
+    ),
+    "partial_ilids": Source(
+        "Made from the i-LIDS pictures of 119 people by cropping (Zheng and others, 2015; He and others, Deep Spatial "
+        "Feature Reconstruction for Partial Person Re-identification, 2018), for research; i-LIDS itself belongs to "
+        "the UK Home Office, whose terms hold."
+    ),
 }
 
 

@@ -58,8 +58,9 @@ def specimen_of(model: SCM, dataset: ReidDataset, *, progress: bool = False) -> 
     """Embed all three splits of a data set once, for every fault.
 
     Raises:
-        BadInput: a data set without a camera rule, on which half of the faults can't be committed.
+        BadInput: a data set without a camera rule, on which half of the faults can't be committed, or without a split.
     """
+    dataset.require("train", "query", "gallery")
     if not dataset.layout.camera_rule:
         raise BadInput(f"{dataset.name} has no camera rule to break: take a data set with cameras for the clinic.")
 

@@ -37,7 +37,9 @@ def settings_options(command: Command) -> Command:
     return command
 
 
-dataset_option = click.option("--dataset", required=True, help="Data set, e.g. synthetic or market1501.")
+dataset_option = click.option(
+    "--dataset", required=True, help="Data set, e.g. synthetic, market1501, or a folder with images.csv."
+)
 
 root_option = click.option(
     "--dataset-root", default="data", show_default=True, help="Folder that holds the data sets' folders."

@@ -32,10 +32,10 @@ def train(
     dataset: str, net: str, out: Path | None, resume: bool, gpus: str | None, dry_run: bool, **flags: Any
 ) -> None:
     """Train SCM; a flag left out takes the value of the data set's recipe."""
-    from scmlib.data.layouts import layout_of
+    from scmlib.data.datasets import check_trainable, find_layout
 
     settings = replace(recipe(dataset, net), **{name: value for name, value in flags.items() if value is not None})
-    layout_of(dataset)
+    check_trainable(dataset, find_layout(dataset, settings.dataset_root))
     pretrained = Path("pretrain") / f"checkpoint_{net}.pth"  # where the released code looks
     if flags["weights"] is None and pretrained.is_file():
         settings = replace(settings, weights=str(pretrained))
@@ -71,12 +71,11 @@ def train(
 @click.option("--runs", default="runs", show_default=True, help="Folder below which runs were evaluated.")
 def recipes(dataset: str | None, runs: str) -> None:
     """The paper's 24 recipes, published figures beside those that runs on this machine reached."""
-    from scmlib.data.layouts import layout_of
     from scmlib.runs import metrics_table
 
-    if dataset:
-        layout_of(dataset)
     table = metrics_table(runs, dataset)
+    if table.empty:  # neither the paper's nor, as for a table of somebody's own, a run's
+        raise BadInput(f"'{dataset}' has no recipe, and no run below {runs} was evaluated on it: check the name.")
     retrieval = table["NMI"].notna()
     for part in (table[~retrieval], table[retrieval]):
         if len(part):

@@ -8,21 +8,23 @@ from pathlib import Path
 
 import numpy as np
 
-from scmlib.data.layouts import Layout, layout_of
+from scmlib.data.layouts import LAYOUTS, VARIANTS, Layout, layout_of
 from scmlib.data.readers import Split
 from scmlib.data.records import Record
+from scmlib.data.tables import TABLE, table_layout
 from scmlib.errors import BadInput
 
 
 @dataclass(frozen=True)
 class ReidDataset:
-    """The three splits of a data set, each sorted by path.
+    """The three splits of a data set, each sorted by path; empty where it has none.
 
-    In the retrieval protocol query and gallery are the same list, the test half.
+    In the retrieval protocol, and in a table without splits, query and gallery are the same list.
     """
 
     name: str
     root: Path  # the data set's own folder
+    layout: Layout  # its rules
     train: list[Record]
     query: list[Record]
     gallery: list[Record]
@@ -33,16 +35,23 @@ class ReidDataset:
         return len({record.label for record in self.train})
 
     @property
-    def layout(self) -> Layout:
-        """Its rules."""
-        return layout_of(self.name)
-
-    @property
     def splits(self) -> dict[str, list[Record]]:
-        """Records by split; one test split where query and gallery are the same."""
+        """Records by split, as far as it has them; one test split where query and gallery are the same."""
+        splits = {"train": self.train, "query": self.query, "gallery": self.gallery}
         if self.query is self.gallery:
-            return {"train": self.train, "query": self.query}
-        return {"train": self.train, "query": self.query, "gallery": self.gallery}
+            del splits["gallery"]
+        return {split: records for split, records in splits.items() if records}
+
+    def require(self, *splits: str) -> None:
+        """Refuse a data set without one of these splits.
+
+        Raises:
+            BadInput: which is missing.
+        """
+        for split in splits:
+            if not getattr(self, split):
+                has = " and ".join(self.splits)
+                raise BadInput(f"{self.name} has no {split} split, only {has}: choose another data set for this.")
 
     def gallery_cameras(self) -> dict[int, set[int]]:
         """For each identity of the gallery, the cameras that saw it."""
@@ -53,12 +62,28 @@ class ReidDataset:
 
 
 def dataset_folder(name: str, dataset_root: str | Path) -> Path:
-    """The folder that data set `name` has below `dataset_root`.
+    """The folder that a known data set has below `dataset_root`.
 
     Raises:
         BadInput: an unknown data set.
     """
     return Path(dataset_root) / layout_of(name).folder
+
+
+def find_layout(name: str, dataset_root: str | Path) -> Layout:
+    """The layout of a known data set, of a variant of its protocol, or of the table ROOT/NAME/images.csv.
+
+    Raises:
+        BadInput: neither a known name nor a table's folder, or a table with something wrong in it.
+    """
+    if name in LAYOUTS or name in VARIANTS:
+        return layout_of(name)
+    root = Path(dataset_root)
+    tables = sorted(path.parent.name for path in root.glob(f"*/{TABLE}"))
+    if name not in tables:
+        own = f"or of your own below {root}: {', '.join(tables)}" if tables else f"or put {root / name / TABLE} there"
+        raise BadInput(f"Unknown data set '{name}': choose one of {', '.join((*LAYOUTS, *VARIANTS))}, {own}.")
+    return table_layout(root / name)
 
 
 def open_dataset(name: str, dataset_root: str | Path) -> ReidDataset:
@@ -68,21 +93,22 @@ def open_dataset(name: str, dataset_root: str | Path) -> ReidDataset:
     removes an image from its own list and nothing else. VehicleID's gallery is seed 0's draw.
 
     Args:
-        name: a key of `LAYOUTS` or `VARIANTS`.
+        name: a key of `LAYOUTS` or `VARIANTS`, or a folder with a table `images.csv`.
         dataset_root: the folder that holds the data sets' folders.
 
     Raises:
         BadInput: an unknown name, a missing or empty folder, a name or a line outside the layout, a single identity.
     """
-    root, layout = dataset_folder(name, dataset_root), layout_of(name)
+    layout = find_layout(name, dataset_root)
+    root = Path(dataset_root) / layout.folder
     if not root.is_dir():
         raise BadInput(f"{root} is missing: --dataset-root must be the folder that holds {layout.folder}.")
     train, query = _read(layout.train, layout, root), _read(layout.query, layout, root)
     gallery = _read(layout.gallery, layout, root) if layout.gallery != layout.query else query
     identities = sorted({record.identity for record in train})
-    if len(identities) < 2:
-        where = root / layout.train.needs[0]
-        raise BadInput(f"{where} holds a single identity ({identities[0]}): training needs two at least.")
+    if len(identities) == 1:
+        where, who = root / layout.train.needs[0], layout.identity_name(identities[0])
+        raise BadInput(f"{where} holds a single identity to train with ({who}): training needs two at least.")
     labels = {identity: label for label, identity in enumerate(identities)}
     train = [replace(record, label=labels[record.identity]) for record in train]
     if not layout.camera_rule:
@@ -92,7 +118,7 @@ def open_dataset(name: str, dataset_root: str | Path) -> ReidDataset:
     if layout.protocol == "draws":
         drawn = draw_gallery(query, seed=0)
         query, gallery = ([r for i, r in enumerate(query) if (i in drawn) == inside] for inside in (False, True))
-    return ReidDataset(name, root, train, query, gallery)
+    return ReidDataset(name, root, layout, train, query, gallery)
 
 
 def _read(split: Split, layout: Layout, root: Path) -> list[Record]:
@@ -112,12 +138,26 @@ def draw_gallery(records: Sequence[Record], *, seed: int) -> set[int]:
     return {int(rng.choice(np.flatnonzero(ids == identity))) for identity in np.unique(ids)}
 
 
+def check_trainable(name: str, layout: Layout) -> None:
+    """Refuse to train on a data set that is for testing alone.
+
+    Raises:
+        BadInput: it has no training split.
+    """
+    if layout.test_only:
+        raise BadInput(
+            f"{name} has no training images: train on another data set, market1501 say, and evaluate that run with "
+            f"--dataset {name}."
+        )
+
+
 def check_ready(dataset: ReidDataset) -> None:
     """Find in seconds what would stop a run after an hour.
 
     Raises:
-        BadInput: an empty file, or no query with a true match.
+        BadInput: no training images, an empty file, or no query with a true match.
     """
+    check_trainable(dataset.name, dataset.layout)
     for records in dataset.splits.values():
         for record in records:
             if record.path.stat().st_size == 0:
@@ -125,7 +165,7 @@ def check_ready(dataset: ReidDataset) -> None:
                     f"{record.path} is empty: replace it; `scm inspect {dataset.name}` lists all such files."
                 )
     cameras = dataset.gallery_cameras()
-    if not any(cameras.get(query.identity, set()) - {query.camera} for query in dataset.query):
+    if dataset.query and not any(cameras.get(query.identity, set()) - {query.camera} for query in dataset.query):
         raise BadInput(
             f"No query of {dataset.root} has a true match in the gallery: every match is of the query's own camera, or "
             f"the splits don't belong together; `scm inspect {dataset.name}` says more."

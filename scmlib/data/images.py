@@ -1,17 +1,42 @@
-"""Pictures: a file to a uint8 tensor of the wanted size, and that to the model's input."""
+"""Pictures: a file to a uint8 tensor of the wanted size, and that to the model's input.
+
+Every picture is read here, whatever wrote it: turned as its EXIF orientation says, its values brought to 8 bits where
+their range is known, transparent pixels black, and of several frames or pages the first.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import torch
-from PIL import Image
+from PIL import ExifTags, Image
 from torch import Tensor
 from torchvision.transforms import v2
 
 from scmlib.data.records import Record
 from scmlib.errors import BadInput
+
+# Formats that Pillow decodes safely, by their content; PostScript, PDF, icons and rarities are not among them.
+SAFE_FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "WEBP", "GIF", "PPM", "JPEG2000", "AVIF")
+
+Image.init()
+FORMATS = tuple(name for name in SAFE_FORMATS if name in Image.OPEN)  # an older Pillow lacks AVIF
+
+# What brings a picture upright, by its EXIF orientation (EXIF 2.3, tag 0x0112); 1 is upright.
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+BITS_PER_SAMPLE, PHOTOMETRIC = 258, 262  # tags of a TIFF file
 
 
 def read_image(path: Path, size: tuple[int, int] | None = None, margin: int = 0) -> Tensor:
@@ -21,16 +46,78 @@ def read_image(path: Path, size: tuple[int, int] | None = None, margin: int = 0)
     pixels more on either axis and its centre is cut out, the test framing of CUB200 and Cars.
 
     Raises:
+        BadInput: the file is missing, no image, cut short, or of a range that the file doesn't say.
+    """
+    with open_picture(path) as file:
+        image: Tensor = v2.functional.pil_to_tensor(upright_rgb(file))
+    return centre(resize(image, wider(size, margin)), size) if size else image
+
+
+@contextmanager
+def open_picture(path: Path) -> Iterator[Image.Image]:
+    """An image file, opened to look at and to decode; whatever goes wrong with it inside becomes one sentence.
+
+    Raises:
         BadInput: the file is missing, no image, or cut short.
     """
     try:
-        with Image.open(path) as file:
-            image: Tensor = v2.functional.pil_to_tensor(file.convert("RGB"))
+        with Image.open(path, formats=FORMATS) as file:
+            yield file
+    except BadInput:
+        raise
     except FileNotFoundError as error:
         raise BadInput(f"{path} is missing: check the path.") from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise BadInput(f"{path} can't be read as an image ({error}): replace or remove the file.") from error
-    return centre(resize(image, wider(size, margin)), size) if size else image
+    except Exception as error:  # whatever a damaged file makes a decoder raise
+        reason = next(iter(str(error).splitlines()), "") or type(error).__name__
+        raise BadInput(f"{path} can't be read as an image ({reason}): replace or remove the file.") from error
+
+
+def orientation(file: Image.Image) -> int:
+    """The EXIF orientation of an opened picture, 1 to 8; 1, upright, where it has none that can be read."""
+    try:
+        value = file.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:  # damaged metadata say nothing about the pixels
+        return 1
+    return value if value in TURNS else 1
+
+
+def upright_rgb(file: Image.Image) -> Image.Image:
+    """The first frame of an opened picture as 8-bit RGB, upright, transparent pixels blended into black.
+
+    Raises:
+        BadInput: its values have a range that the file doesn't say, as 32-bit integers and floats.
+    """
+    file.load()
+    turn = TURNS.get(orientation(file))  # asked after loading: Pillow turns TIFF files by itself, then says 1
+    image = eight_bits(file) if file.mode.startswith("I") or file.mode == "F" else file
+    if image.has_transparency_data:
+        black = Image.new("RGBA", image.size, (0, 0, 0, 255))
+        image = Image.alpha_composite(black, image.convert("RGBA"))
+    image = image.convert("RGB")
+    return image.transpose(turn) if turn is not None else image
+
+
+def eight_bits(file: Image.Image) -> Image.Image:
+    """A grey picture of more than 8 bits with its full range, 0 to `white`, brought to 0 to 255 and rounded.
+
+    Raises:
+        BadInput: the file doesn't say which value is white.
+    """
+    values, tags = np.asarray(file), getattr(file, "tag_v2", {})
+    if file.mode.startswith("I;16"):
+        white = 2 ** tags.get(BITS_PER_SAMPLE, (16,))[0] - 1
+    elif file.mode == "I" and file.format in ("PNG", "PPM"):  # Pillow's mode for their 16 bits
+        white = 2**16 - 1
+    else:
+        kind = "floats" if file.mode == "F" else "long integers"
+        raise BadInput(
+            f"{getattr(file, 'filename', 'The picture')} holds {kind} (mode {file.mode}, {values.min():g} to "
+            f"{values.max():g}) and nothing says which value is white: save it with 8 or 16 bits."
+        )
+    if tags.get(PHOTOMETRIC) == 0:  # white is zero, which Pillow heeds in 8 bits alone
+        values = white - values
+    values = np.where(values == file.info.get("transparency", -1), 0, values)  # a PNG's one transparent grey
+    return Image.fromarray(np.rint(values * (255 / white)).astype(np.uint8))
 
 
 def read_pictures(records: Sequence[Record], size: tuple[int, int]) -> Tensor:

@@ -10,23 +10,41 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
-from PIL import Image
 from tqdm.contrib.concurrent import thread_map
 
 from scmlib.data.datasets import ReidDataset
+from scmlib.data.images import open_picture, orientation, upright_rgb
 from scmlib.data.layouts import Count
+from scmlib.data.records import is_bystander, is_image
+from scmlib.errors import BadInput
 
 NAMED = 5  # files or identities that a finding names; the table holds all
+ODD_SHARE = 0.05  # pictures of another shape are odd ones out if there are no more than these, or one
+
+
+class Look(NamedTuple):
+    """What an image file shows when it is decoded."""
+
+    width: int = 0  # pixels, upright
+    height: int = 0
+    mode: str = ""  # Pillow's, as stored
+    orientation: int = 1  # EXIF, as stored
+    frames: int = 1  # or pages
+    blank: bool = False  # nearly black or nearly white all over
+    digest: str = ""  # of the pixels as they are read
+    problem: str = ""  # what is wrong with the file; empty if nothing is
 
 
 @dataclass(frozen=True)
 class Inspection:
     """What was seen of a data set."""
 
-    counts: pd.DataFrame  # see `count_table`, with a column for the image sizes
-    images: pd.DataFrame  # a row an image: split, path, identity, camera, width, height, digest, problem
+    counts: pd.DataFrame  # see `count_table`, with columns for the sizes and the modes of the images
+    images: pd.DataFrame  # a row an image: split, path, identity, camera, and the fields of `Look`
     findings: list[str]  # a sentence each, the gravest first; empty where all is well
 
 
@@ -37,8 +55,14 @@ def inspect_dataset(dataset: ReidDataset, *, progress: bool = False) -> Inspecti
         dataset: its records are read; nothing is changed.
         progress: whether to show a progress bar.
     """
+    people, cameras = dataset.layout.identity_names, dataset.layout.camera_names
     rows = [
-        (split, record.path, record.identity, record.camera)
+        (
+            split,
+            record.path,
+            people[record.identity] if people else record.identity,
+            cameras[record.camera] if cameras else record.camera,
+        )
         for split, records in dataset.splits.items()
         for record in records
     ]
@@ -53,28 +77,55 @@ def inspect_dataset(dataset: ReidDataset, *, progress: bool = False) -> Inspecti
     )
     images = pd.DataFrame(
         [(*row, *look) for row, look in zip(rows, seen, strict=True)],
-        columns=["split", "path", "identity", "camera", "width", "height", "digest", "problem"],
+        columns=["split", "path", "identity", "camera", *Look._fields],
     )
     findings = [
         *_files(images),
         *_shared_identities(dataset),
         *_duplicates(images),
         *_queries(dataset),
+        *_left_out(dataset),
+        *_shapes(images),
+        *_kinds(images),
         *_differences(dataset),
     ]
-    return Inspection(count_table(dataset).assign(size=_sizes(images)), images, findings)
+    return Inspection(count_table(dataset).assign(size=_sizes(images), modes=_modes(images)), images, findings)
 
 
-def examine(path: Path) -> tuple[int, int, str, str]:
-    """Width, height, a digest of the decoded pixels, and what is wrong with an image file (empty if nothing is)."""
+def examine(path: Path) -> Look:
+    """Decode an image file as `read_image` does, and see what it is."""
     try:
         if path.stat().st_size == 0:
-            return 0, 0, "", "is empty"
-        with Image.open(path) as file:
-            image = file.convert("RGB")
-    except Exception as error:  # whatever a damaged file makes the decoder raise
-        return 0, 0, "", f"can't be read ({type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''})"
-    return *image.size, hashlib.blake2b(image.tobytes(), digest_size=16).hexdigest(), ""
+            return Look(problem="is empty")
+        with open_picture(path) as file:
+            mode, turned = file.mode, orientation(file)
+            image = upright_rgb(file)
+            frames = getattr(file, "n_frames", 1)
+    except (BadInput, OSError) as error:
+        return Look(problem=str(error).removeprefix(f"{path} "))
+    darkest, brightest = np.array(image.getextrema()).T  # (3,) each
+    blank = bool(brightest.max() < 16 or darkest.min() > 239)
+    digest = hashlib.blake2b(image.tobytes(), digest_size=16).hexdigest()
+    return Look(*image.size, mode, turned, frames, blank, digest)
+
+
+def left_out(dataset: ReidDataset) -> list[Path]:
+    """Files in the folders of a data set that no split reads and that somebody may miss, sorted.
+
+    Those are files of a kind that doesn't count as a picture, and pictures in folders where nothing is read. Systems'
+    own files, notes, and what a layout leaves out by its rules (junk detections, images outside the lists) aren't.
+    """
+    read = {record.path for records in dataset.splits.values() for record in records}
+    folders = {path.parent for path in read}
+    for place in dataset.layout.needs:
+        for here, below, _ in os.walk(dataset.root / place):
+            below[:] = [name for name in below if not is_bystander(name)]
+            folders.add(Path(here))
+    using = {path.parent for path in read}
+    found = (path for folder in folders for path in folder.iterdir() if path not in read and path.is_file())
+    return sorted(
+        path for path in found if not is_bystander(path.name) and not (is_image(path) and path.parent in using)
+    )
 
 
 def count_table(dataset: ReidDataset) -> pd.DataFrame:
@@ -106,7 +157,18 @@ def _sizes(images: pd.DataFrame) -> pd.Series[str]:
     return texts[0].where(texts[0] == texts[2], texts[0] + " to " + texts[2] + ", median " + texts[1])
 
 
-def _some(names: Iterable[object]) -> str:
+def _modes(images: pd.DataFrame) -> pd.Series[str]:
+    """Pillow's modes as stored, the most frequent first, by split."""
+    good = images[images["problem"] == ""]
+    told = {}
+    for split, modes in good.groupby("split")["mode"]:
+        counts = modes.value_counts()
+        told[split] = str(counts.index[0]) if len(counts) == 1 else ", ".join(f"{m} {n:,}" for m, n in counts.items())
+    return pd.Series(told, dtype=str)
+
+
+def some(names: Iterable[object]) -> str:
+    """The first `NAMED` of some names, and how many more there are."""
     texts = [str(name) for name in names]
     return ", ".join(texts[:NAMED]) + (f" and {len(texts) - NAMED} more" if len(texts) > NAMED else "")
 
@@ -115,10 +177,10 @@ def _files(images: pd.DataFrame) -> list[str]:
     bad = images[images["problem"] != ""]
     empty = bad[bad["problem"] == "is empty"]
     broken = bad[bad["problem"] != "is empty"]
-    found = [f"{len(empty)} empty files: {_some(empty['path'])}."] if len(empty) else []
+    found = [f"{len(empty)} empty files: {some(empty['path'])}."] if len(empty) else []
     if len(broken):
         told = [f"{path} {problem}" for path, problem in zip(broken["path"], broken["problem"], strict=True)]
-        found.append(f"{len(broken)} files that aren't whole images: {_some(told)}.")
+        found.append(f"{len(broken)} files that aren't whole images: {some(told)}.")
     return found
 
 
@@ -127,7 +189,8 @@ def _shared_identities(dataset: ReidDataset) -> list[str]:
     shared = sorted(test & {record.identity for record in dataset.train})
     if not shared or dataset.layout.restarts:
         return []
-    return [f"{len(shared)} identities are in training and test, so test figures flatter: {_some(shared)}."]
+    names = map(dataset.layout.identity_name, shared)
+    return [f"{len(shared)} identities are in training and test, so test figures flatter: {some(names)}."]
 
 
 def _duplicates(images: pd.DataFrame) -> list[str]:
@@ -140,7 +203,7 @@ def _duplicates(images: pd.DataFrame) -> list[str]:
             pairs = first[one].merge(first[other], on="digest")
             if len(pairs):
                 told = [f"{a} = {b}" for a, b in zip(pairs["path_x"], pairs["path_y"], strict=True)]
-                found.append(f"{len(pairs)} pictures are in {one} and in {other}: {_some(told)}.")
+                found.append(f"{len(pairs)} pictures are in {one} and in {other}: {some(told)}.")
     return found
 
 
@@ -151,10 +214,42 @@ def _queries(dataset: ReidDataset) -> list[str]:
     own = [q.path.name for q in dataset.query if cameras.get(q.identity) == {q.camera}]
     found = []
     if absent:
-        found.append(f"{len(absent)} queries have no match: their identity isn't in the gallery: {_some(absent)}.")
+        found.append(f"{len(absent)} queries have no match: their identity isn't in the gallery: {some(absent)}.")
     if own:
         why = "their own camera's" if dataset.layout.camera_rule else "themselves"
-        found.append(f"{len(own)} queries have no match: the only images of their identity are {why}: {_some(own)}.")
+        found.append(f"{len(own)} queries have no match: the only images of their identity are {why}: {some(own)}.")
+    return found
+
+
+def _left_out(dataset: ReidDataset) -> list[str]:
+    missed = left_out(dataset)
+    return [f"{len(missed)} files are left out, for they aren't read as pictures: {some(missed)}."] if missed else []
+
+
+def _shapes(images: pd.DataFrame) -> list[str]:
+    """The few pictures of another shape than the rest: how far their aspect is from the median, on a log scale."""
+    good = images[images["problem"] == ""]
+    aspect = np.log(good["width"].to_numpy() / good["height"].to_numpy())
+    off = np.abs(aspect - np.median(aspect)) if len(good) else aspect
+    odd = good[off > max(np.log(1.1), 6 * np.median(off))] if len(good) else good
+    if not 0 < len(odd) <= max(1, ODD_SHARE * len(good)):
+        return []
+    told = [
+        f"{path} ({width}x{height})" for path, width, height in odd[["path", "width", "height"]].itertuples(index=False)
+    ]
+    return [f"{len(odd)} pictures are of another shape than the rest: {some(told)}."]
+
+
+def _kinds(images: pd.DataFrame) -> list[str]:
+    """What was done to pictures when they were read, and those that show nothing."""
+    found = []
+    if len(blank := images[images["blank"]]):
+        found.append(f"{len(blank)} pictures are nearly black or white all over: {some(blank['path'])}.")
+    if len(turned := images[images["orientation"] != 1]):
+        counts = ", ".join(f"{o}: {n:,}" for o, n in turned["orientation"].value_counts().sort_index().items())
+        found.append(f"{len(turned)} pictures are stored turned and read upright (EXIF orientation {counts}).")
+    if len(several := images[images["frames"] > 1]):
+        found.append(f"{len(several)} files hold several frames, of which the first is read: {some(several['path'])}.")
     return found
 
 

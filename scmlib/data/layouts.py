@@ -1,4 +1,7 @@
-"""The twelve data sets and the synthetic world as data: folders, splits, published counts, protocol, framing.
+"""Known data sets as data: folders, splits, published counts, protocol, framing.
+
+The synthetic world, the twelve data sets of the paper, and three benchmarks of occluded and partial pictures, which are
+for testing alone: models that are tested on them are trained elsewhere, on Market-1501 in the papers.
 
 Lesson: notebooks/01_data_preparation.ipynb.
 """
@@ -10,7 +13,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from scmlib.data.readers import Classes, IdentityFolders, ListedImages, MarketFolder, Split, bird_table, car_table
+from scmlib.data.readers import (
+    ABSENT,
+    Classes,
+    IdentityFolders,
+    ListedImages,
+    MarketFolder,
+    NumberedFiles,
+    Split,
+    bird_table,
+    car_table,
+)
 from scmlib.errors import BadInput
 
 
@@ -38,11 +51,23 @@ class Layout:
     margin: int = 0  # resized to so many pixels more, then cropped: at random for training, from the centre for testing
     pad: int = 8  # symmetric padding before the random crop of training
     satellite: str = ""  # a view with one image an identity in a batch, turned by any angle in training
+    # A table's own texts, where they aren't numbers: a record's identity or camera is the position of its text.
+    identity_names: tuple[str, ...] = ()
+    camera_names: tuple[str, ...] = ()
 
     @property
     def needs(self) -> tuple[str, ...]:
         """Folders and files that must be there, below the data set's own."""
         return tuple(dict.fromkeys(place for split in (self.train, self.query, self.gallery) for place in split.needs))
+
+    @property
+    def test_only(self) -> bool:
+        """Whether there is no training split."""
+        return self.train is ABSENT
+
+    def identity_name(self, identity: int) -> str:
+        """A record's identity as people write it."""
+        return self.identity_names[identity] if self.identity_names else str(identity)
 
 
 def _counts(train: tuple[int, int], query: tuple[int, int], gallery: int | None = None) -> dict[str, Count]:
@@ -84,6 +109,20 @@ UNIVERSITY = Layout(
     satellite="satellite",
 )
 
+
+def _test_only(folder: str, query: Split, gallery: Split, images: int, identities: int) -> Layout:
+    published = dict.fromkeys(("query", "gallery"), Count(images, identities))
+    return Layout(folder, ABSENT, query, gallery, published, camera_rule=False)
+
+
+PARTIAL_REID = _test_only(
+    "Partial-REID_Dataset",
+    NumberedFiles("occluded_body_images"),
+    NumberedFiles("whole_body_images"),
+    300,
+    60,
+)
+
 LAYOUTS = {
     "synthetic": _market("Synthetic-Pedestrians", {}),
     "market1501": _market("Market-1501-v15.09.15", _counts((12_936, 751), (3_368, 750), 15_913)),
@@ -116,6 +155,15 @@ LAYOUTS = {
         _counts((5_864, 100), (5_924, 100)),
     ),
     "university1652": UNIVERSITY,
+    "occluded_reid": _test_only(
+        "Occluded_REID",
+        IdentityFolders(("occluded_body_images",)),
+        IdentityFolders(("whole_body_images",)),
+        1_000,
+        200,
+    ),
+    "partial_reid": PARTIAL_REID,
+    "partial_ilids": _test_only("Partial_iLIDS", NumberedFiles("Probe"), NumberedFiles("Gallery"), 119, 119),
 }
 
 # Other protocols on the same files.
@@ -126,6 +174,7 @@ VARIANTS = {
         gallery=IdentityFolders(("test/gallery_satellite",)),
         published=_counts((38_555, 701), (37_855, 701), 951),
     ),
+    "partial_reid:partial": replace(PARTIAL_REID, query=NumberedFiles("partial_body_images")),
     **{
         f"vehicleid:{size}": replace(
             VEHICLEID,
@@ -139,7 +188,7 @@ VARIANTS = {
 
 
 def layout_of(name: str) -> Layout:
-    """The layout of a data set, or of a variant of its protocol (`university1652:drone`, `vehicleid:1600`).
+    """The layout of a known data set, or of a variant of its protocol (`university1652:drone`, `vehicleid:1600`).
 
     Raises:
         BadInput: an unknown name.

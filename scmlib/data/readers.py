@@ -16,7 +16,7 @@ from typing import Protocol
 import numpy as np
 from scipy.io import loadmat
 
-from scmlib.data.records import Record, by_path, entries, image_files, is_image
+from scmlib.data.records import Record, by_path, entries, image_files, is_bystander, is_image
 from scmlib.errors import BadInput
 
 
@@ -59,6 +59,19 @@ class Split(Protocol):
 
     def read(self, root: Path) -> list[Record]:
         """Its records, sorted by path; BadInput where the folder doesn't fit."""
+
+
+@dataclass(frozen=True)
+class Absent:
+    """A split that a data set doesn't have: no records."""
+
+    needs: tuple[str, ...] = ()
+
+    def read(self, root: Path) -> list[Record]:  # noqa: D102
+        return []
+
+
+ABSENT = Absent()
 
 
 def market_name(path: Path) -> tuple[int, int]:
@@ -107,11 +120,28 @@ class IdentityFolders:
         records = [
             Record(path, numbered(person.name, person, "the folder's name is the identity"), 0, view=folder.name)
             for person in entries(folder)
-            if person.is_dir() and not person.name.startswith((".", "__MACOSX"))
+            if person.is_dir() and not is_bystander(person.name)
             for path in person.iterdir()
             if is_image(path)
         ]
         return by_path(records, folder)
+
+
+@dataclass(frozen=True)
+class NumberedFiles:
+    """A folder of images named ID or ID_INDEX."""
+
+    place: str
+
+    @property
+    def needs(self) -> tuple[str, ...]:  # noqa: D102
+        return (self.place,)
+
+    def read(self, root: Path) -> list[Record]:  # noqa: D102
+        return [
+            Record(path, numbered(path.stem.partition("_")[0], path, "the name begins with the identity"), 0)
+            for path in image_files(root / self.place)
+        ]
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,16 @@ from pathlib import Path
 
 from scmlib.errors import BadInput
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".tif"}
+# What counts as a picture, for every command: the suffixes of the formats that `scmlib.data.images` reads.
+SUFFIXES = {
+    *(".jpg", ".jpeg", ".jpe", ".jfif"),
+    *(".png", ".apng"),
+    *(".tif", ".tiff"),
+    *(".bmp", ".webp", ".gif"),
+    *(".pbm", ".pgm", ".ppm", ".pnm", ".pfm"),
+    *(".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx"),
+    *(".avif", ".avifs"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +37,11 @@ def is_image(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
 
 
+def is_bystander(name: str) -> bool:
+    """Whether a file or a folder is a system's own or a note to people, which nobody misses among pictures."""
+    return name.startswith((".", "__MACOSX")) or name.lower().startswith(("readme", "thumbs.db", "desktop.ini"))
+
+
 def image_files(folder: Path) -> list[Path]:
     """All images directly in a folder, sorted.
 
@@ -36,7 +50,7 @@ def image_files(folder: Path) -> list[Path]:
     """
     files = sorted(path for path in entries(folder) if is_image(path))
     if not files:
-        raise BadInput(f"{folder} has no images ({', '.join(sorted(SUFFIXES))}): was the archive unpacked completely?")
+        raise BadInput(f"{folder} has no images (.jpg, .png, .tif, .webp ...): was the archive unpacked completely?")
     return files
 
 

@@ -120,7 +120,8 @@ def test_bad_data_is_one_sentence(
         return said
 
     assert "Synthetic-Pedestrians is missing" in train(root=tmp_path)
-    assert "No recipe for data set 'nowhere'" in train(dataset="nowhere")
+    assert "Unknown data set 'nowhere': choose one of synthetic, market1501" in train(dataset="nowhere")
+    assert "partial_reid has no training images: train on another data set" in train(dataset="partial_reid")
     assert "Unknown backbone 'resnet'" in train(net="resnet")
     assert "must be multiples of 16" in train("--img-height", 100)
     assert "needs 25 identities, but the training set has 12" in train("--batch-size", 100)

@@ -109,9 +109,11 @@ def test_other_networks_take_the_data_set_row() -> None:
     assert recipe("market1501", "torchvision:resnet50") == replace(paper, net="torchvision:resnet50")
 
 
-def test_unknown_data_set() -> None:
-    with pytest.raises(BadInput, match="No recipe for data set 'mars'"):
-        recipe("mars", "regnet_y_800mf")
+@pytest.mark.parametrize("net", ["regnet_y_800mf", "regnet_y_tiny", "torchvision:resnet50"])
+@pytest.mark.parametrize("name", ["my own pictures", "partial_reid", "partial_reid:partial"])
+def test_data_set_without_a_recipe_takes_that_of_market1501(name: str, net: str) -> None:
+    assert recipe(name, net) == replace(recipe("market1501", net), dataset=name)
+    assert recipe(name, net).published == {}
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from scmlib.data.layouts import LAYOUTS, VARIANTS
 from scmlib.data.readers import market_name
 from scmlib.data.records import image_files
 from scmlib.errors import BadInput
-from tests.trees import FOLDERS, NAMES, found, write_tree
+from tests.trees import FOLDERS, NAMES, TEST_FOLDERS, TEST_ONLY, found, write_tree
 
 SPLITS = ("bounding_box_train", "query", "bounding_box_test")
 
@@ -51,9 +51,18 @@ def test_market_layout(tmp_path: Path) -> None:
 
 
 def test_file_lists_are_sorted(tmp_path: Path) -> None:
-    for name in ("c.jpg", "a.png", "B.TIF", "d.jpeg", "readme.txt", ".DS_Store"):
+    for name in ("c.jpg", "a.png", "B.TIF", "d.jpeg", "a.jpg", "readme.txt", ".DS_Store", "._c.jpg"):
         (tmp_path / name).touch()
-    assert [path.name for path in image_files(tmp_path)] == ["B.TIF", "a.png", "c.jpg", "d.jpeg"]
+    assert [path.name for path in image_files(tmp_path)] == ["B.TIF", "a.jpg", "a.png", "c.jpg", "d.jpeg"]
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "JPEG", "bmp", "webp", "tif", "Tiff", "gif", "pgm", "jp2", "png"])
+def test_every_suffix_counts(suffix: str, tmp_path: Path) -> None:
+    files = {split: [name.rpartition(".")[0] + f".{suffix}" for name in names] for split, names in FILES.items()}
+    data = open_dataset(
+        "market1501", tree(tmp_path, files | {"bounding_box_train": [*files["bounding_box_train"][:3]]})
+    )
+    assert [len(records) for records in data.splits.values()] == [3, 1, 2]
 
 
 @given(st.text())
@@ -94,27 +103,49 @@ def test_unknown_data_set() -> None:
         dataset_folder("market", "data")
 
 
-@pytest.mark.parametrize("name", [*NAMES, *VARIANTS])
+@pytest.mark.parametrize("name", [*NAMES, *TEST_ONLY, *VARIANTS])
 def test_every_layout_is_read_exactly(name: str, tmp_path: Path) -> None:
     """File lists, identities and cameras as the fixture's own builder wrote them down; labels are sorted positions."""
     expected = write_tree(name, tmp_path)
     data = open_dataset(name, tmp_path)
     assert found(data) == expected
-    people = sorted({row.identity for row in expected["train"]})
+    people = sorted({row.identity for row in expected.get("train", [])})
     assert [record.label for record in data.train] == [people.index(record.identity) for record in data.train]
     assert data.num_classes == len(people)
     assert all(record.label == -1 for record in [*data.query, *data.gallery])
     for records in (data.train, data.query, data.gallery):
         assert [record.path for record in records] == sorted(record.path for record in records)
-    check_ready(data)
+    if data.train:
+        check_ready(data)
 
 
-def test_the_twelve_are_there() -> None:
-    assert [*LAYOUTS] == ["synthetic", *NAMES]
-    assert {name: layout.folder for name, layout in LAYOUTS.items() if name != "synthetic"} == FOLDERS
+def test_known_data_sets_are_there() -> None:
+    assert [*LAYOUTS] == ["synthetic", *NAMES, *TEST_ONLY]
+    folders = {name: layout.folder for name, layout in LAYOUTS.items() if name != "synthetic"}
+    assert folders == FOLDERS | TEST_FOLDERS
 
 
-@pytest.mark.parametrize("name", ["p_dukemtmc", "vehicleid", "car196", "cub200", "university1652"])
+@pytest.mark.parametrize("name", [*TEST_ONLY, "partial_reid:partial"])
+def test_occluded_benchmarks_are_for_testing_alone(name: str, tmp_path: Path) -> None:
+    write_tree(name, tmp_path)
+    data = open_dataset(name, tmp_path)
+    assert list(data.splits) == ["query", "gallery"]
+    assert data.num_classes == 0
+    with pytest.raises(BadInput, match=f"{name} has no training images: train on another data set, market1501 say"):
+        check_ready(data)
+    with pytest.raises(BadInput, match=f"{name} has no train split, only query and gallery"):
+        data.require("query", "train")
+
+
+def test_published_sizes_of_the_occluded_benchmarks() -> None:
+    sizes = {"occluded_reid": (1000, 200), "partial_reid": (300, 60), "partial_ilids": (119, 119)}
+    for name, size in sizes.items():
+        assert LAYOUTS[name].published == {"query": size, "gallery": size}
+
+
+@pytest.mark.parametrize(
+    "name", ["p_dukemtmc", "vehicleid", "car196", "cub200", "university1652", *TEST_ONLY, "partial_reid:partial"]
+)
 def test_without_a_camera_rule_every_image_has_its_own_camera(name: str, tmp_path: Path) -> None:
     write_tree(name, tmp_path)
     data = open_dataset(name, tmp_path)

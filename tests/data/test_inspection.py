@@ -4,13 +4,13 @@ import shutil
 from pathlib import Path
 
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
 from scmlib.data.datasets import ReidDataset, open_dataset
-from scmlib.data.inspection import Inspection, count_table, inspect_dataset
+from scmlib.data.inspection import Inspection, count_table, inspect_dataset, left_out
 from scmlib.figures.data import draw_inspection
 from scmlib.figures.style import alt_text
-from tests.trees import NAMES, write_tree
+from tests.trees import NAMES, TEST_ONLY, write_tree
 
 
 @pytest.fixture
@@ -113,3 +113,74 @@ def test_splits_of_retrieval_are_two(tmp_path: Path) -> None:
     write_tree("cub200", tmp_path)
     data: ReidDataset = open_dataset("cub200", tmp_path)
     assert list(look(tmp_path, "cub200").counts.index) == list(data.splits) == ["train", "query"]
+
+
+@pytest.mark.parametrize("name", TEST_ONLY)
+def test_sets_for_testing_alone_are_inspected(name: str, tmp_path: Path) -> None:
+    write_tree(name, tmp_path)
+    inspection = look(tmp_path, name)
+    assert list(inspection.counts.index) == ["query", "gallery"]
+    published = {"occluded_reid": "1,000", "partial_reid": "300", "partial_ilids": "119"}[name]
+    count = int(inspection.counts["images"].iloc[0])
+    assert one(inspection.findings, f"query has {count} images where {published} are published")
+    assert len(draw_inspection(inspection.images, False).axes) == 1
+
+
+@pytest.mark.parametrize("name", [*NAMES, *TEST_ONLY])
+def test_nothing_is_left_out_of_a_sound_tree(name: str, tmp_path: Path) -> None:
+    write_tree(name, tmp_path)
+    assert left_out(open_dataset(name, tmp_path)) == []
+
+
+def test_what_nobody_reads_is_counted_and_named(tmp_path: Path) -> None:
+    write_tree("p_dukemtmc", tmp_path)
+    folder = open_dataset("p_dukemtmc", tmp_path).train[0].path.parent
+    others = [folder / "a.heic", folder / "b.jpg.part", folder / "c", folder.parent / "stray.jpg"]
+    for path in [*others, folder / "desktop.ini", folder / ".DS_Store", folder / "README", folder / "._a.jpg"]:
+        path.write_bytes(b"something")
+    assert left_out(open_dataset("p_dukemtmc", tmp_path)) == sorted(others)
+    finding = one(look(tmp_path, "p_dukemtmc").findings, "4 files are left out")
+    assert all(str(path) in finding for path in others)
+
+
+def test_modes_are_told(market: Path) -> None:
+    first = open_dataset("market1501", market).train[0].path
+    with Image.open(first) as image:
+        image.convert("L").save(first)
+    assert look(market).counts["modes"].to_dict() == {"train": "RGB 15, L 1", "query": "RGB", "gallery": "RGB"}
+
+
+def test_what_was_done_to_pictures_is_told(market: Path) -> None:
+    """Turned ones, several frames, and one that shows nothing: each is a finding, and the table says which."""
+    data = open_dataset("market1501", market)
+    exif = Image.Exif()
+    for value, record in zip((6, 6, 3), data.train, strict=False):
+        exif[ExifTags.Base.Orientation] = value
+        Image.effect_noise((32, 16) if value == 6 else (16, 32), 50).save(record.path.with_suffix(".jpg"), exif=exif)
+        if record.path.suffix != ".jpg":
+            record.path.unlink()
+    frames = [Image.effect_noise((16, 32), 50 + i) for i in range(2)]
+    animated = data.query[0].path.with_suffix(".gif")
+    data.query[0].path.unlink()
+    frames[0].save(animated, save_all=True, append_images=frames[1:])
+    Image.new("RGB", (16, 32), (3, 2, 1)).save(data.gallery[1].path)
+    inspection = look(market)
+    assert "3 pictures are stored turned and read upright (EXIF orientation 3: 1, 6: 2)." in inspection.findings
+    assert one(inspection.findings, "1 files hold several frames, of which the first is read").endswith(f"{animated}.")
+    blank = one(inspection.findings, "1 pictures are nearly black or white all over")
+    assert data.gallery[1].path.name in blank
+    assert not [finding for finding in inspection.findings if "another shape" in finding]  # upright, they are alike
+    assert sorted(inspection.images["orientation"].unique()) == [1, 3, 6]
+
+
+def test_one_picture_of_another_shape_is_named(market: Path) -> None:
+    odd = open_dataset("market1501", market).gallery[0].path
+    Image.effect_noise((32, 16), 50).save(odd)
+    assert f"{odd} (32x16)" in one(look(market).findings, "1 pictures are of another shape than the rest")
+
+
+def test_shapes_that_vary_are_no_finding(market: Path) -> None:
+    """Boxes cut by hand differ in shape, and so may half of a data set."""
+    for i, record in enumerate(r for records in open_dataset("market1501", market).splits.values() for r in records):
+        Image.effect_noise((14 + i % 5, 32), 50).save(record.path)
+    assert not [finding for finding in look(market).findings if "another shape" in finding]

@@ -20,19 +20,19 @@ from scmlib.data.layouts import LAYOUTS
 from scmlib.errors import BadInput
 from tests.data_prep.downloads.conftest import refuses, zipped
 from tests.data_prep.folders import content, state
-from tests.trees import FOLDERS, NAMES, build_download, found, pack, write_download, write_tree
+from tests.trees import FOLDERS, NAMES, TEST_FOLDERS, TEST_ONLY, build_download, found, pack, write_download, write_tree
 
 # ---- every data set, from each kind of download to the records that belong in it
 
 
-def test_each_of_the_twelve_has_a_source() -> None:
-    assert sorted(SOURCES) == sorted(NAMES) == sorted(set(LAYOUTS) - {"synthetic"})
+def test_each_known_data_set_has_a_source() -> None:
+    assert sorted(SOURCES) == sorted([*NAMES, *TEST_ONLY]) == sorted(set(LAYOUTS) - {"synthetic"})
     for name in ("dukemtmc", "occluded_duke", "p_dukemtmc"):
         assert "withdrawn by its authors in 2019 over the consent" in SOURCES[name].terms
 
 
 @pytest.mark.parametrize("suffix", ["", ".zip", ".tar", ".tgz", ".tar.xz"])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, *TEST_ONLY])
 def test_download_becomes_the_layout(name: str, suffix: str, tmp_path: Path) -> None:
     source = tmp_path / "download"
     expected = write_download(name, source)
@@ -44,7 +44,7 @@ def test_download_becomes_the_layout(name: str, suffix: str, tmp_path: Path) -> 
 
     folder = prepare(name, source, root, progress=False)
 
-    assert folder == dataset_folder(name, root) == root / FOLDERS[name]
+    assert folder == dataset_folder(name, root) == root / (FOLDERS | TEST_FOLDERS)[name]
     assert found(open_dataset(name, root)) == expected
     made = content(folder)
     for row in (row for rows in expected.values() for row in rows):
@@ -54,7 +54,7 @@ def test_download_becomes_the_layout(name: str, suffix: str, tmp_path: Path) -> 
         else:
             assert made[row.path] == wanted[row.path]
     assert (state(source) or source.read_bytes()) == before
-    assert [path.name for path in root.iterdir()] == [FOLDERS[name].split("/")[0]]
+    assert [path.name for path in root.iterdir()] == [folder.relative_to(root).parts[0]]
 
 
 def test_lists_go_before_the_split_that_they_replace(tmp_path: Path) -> None:

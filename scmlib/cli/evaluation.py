@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from scmlib.cli.data import say_camera_rule
 from scmlib.cli.options import (
     dataset_option,
     json_option,
@@ -50,6 +51,7 @@ def evaluate(source: Path, dataset: str, dataset_root: str, net: str | None, wor
         click.echo(json.dumps(facts))
     else:
         say_figures(evaluation)
+        say_camera_rule(data)
     write_atomically(stored, json.dumps(facts, indent=2).encode())
     if not as_json:
         click.echo(f"Stored in {stored}.")
@@ -66,12 +68,13 @@ def masks(source: Path, images: tuple[Path, ...], out: Path, dataset: str, net: 
     from scmlib import figures
     from scmlib.checkpoints import load_model
     from scmlib.data.images import read_image
-    from scmlib.data.layouts import layout_of
+    from scmlib.data.layouts import LAYOUTS
     from scmlib.data.truth import read_truth, truth_path
     from scmlib.inference import masks_of
 
     model, settings = load_model(source, recipe(dataset, net) if net else None)
-    margin = layout_of(settings.dataset).margin
+    layout = LAYOUTS.get(settings.dataset.partition(":")[0])
+    margin = layout.margin if layout else 0  # the pictures of a table are shown whole
     taken: set[str] = set()
     for image in images:
         picture = read_image(image, model.image_size, margin)

@@ -107,7 +107,7 @@ class IdentityBatches(Sampler[list[int]]):
         satellite: name of the view that gives one image, see `Layout`; none if empty.
 
     Raises:
-        BadInput: fewer identities than a batch needs.
+        BadInput: a batch of one identity or of a broken group, or fewer identities than a batch needs.
     """
 
     def __init__(self, records: Sequence[Record], batch_size: int, instances: int, seed: int, satellite: str = ""):
@@ -119,7 +119,15 @@ class IdentityBatches(Sampler[list[int]]):
         self.batch_size, self.instances, self.seed = batch_size, instances, seed
         self.rounds = max(1, len(labels) // (len(self.images) * instances))
         self.epoch = 1
-        needed = -(-batch_size // instances)
+        needed = batch_size // instances
+        if batch_size % instances or needed < 2:
+            least = 2 * instances
+            below = batch_size // instances * instances
+            fits = sorted({max(least, below), max(least, below + instances * (batch_size % instances > 0))})
+            raise BadInput(
+                f"--batch-size {batch_size} doesn't go with --instance-num {instances}: a batch holds so many images "
+                f"of each of two identities or more, so give --batch-size {' or '.join(map(str, fits))}."
+            )
         if len(self.images) < needed:
             raise BadInput(
                 f"A batch of {batch_size} with {instances} images each needs {needed} identities, but the training set "

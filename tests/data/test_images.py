@@ -15,6 +15,7 @@ from scmlib.data.loading import Augmentation, IdentityBatches, RecordImages
 from scmlib.data.records import Record
 from scmlib.errors import BadInput
 from scmlib.model import RandomErasing
+from scmlib.settings import Settings, published_recipes
 
 PERSONS = LAYOUTS["market1501"]
 
@@ -174,6 +175,24 @@ def test_batches_follow_from_seed_and_epoch_alone() -> None:
 def test_fewer_identities_than_a_batch_needs() -> None:
     with pytest.raises(BadInput, match=r"needs 6 identities, but the training set has 2.*--batch-size 8"):
         IdentityBatches(records_of([0, 0, 1, 1]), 24, 4, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "instances", "fits"), [(4, 4, "8"), (8, 3, "6 or 9"), (2, 4, "8"), (7, 4, "8"), (3, 3, "6")]
+)
+def test_batch_of_one_identity_or_of_a_broken_group_is_refused(batch_size: int, instances: int, fits: str) -> None:
+    records = records_of([label for label in range(8) for _ in range(4)])
+    with pytest.raises(BadInput, match=rf"so give --batch-size {fits}\.$"):
+        IdentityBatches(records, batch_size, instances, seed=0)
+    for size in map(int, fits.split(" or ")):
+        assert all(len(batch) == size for batch in IdentityBatches(records, size, instances, seed=0))
+
+
+@pytest.mark.parametrize("settings", published_recipes(), ids=lambda s: f"{s.dataset}-{s.net}")
+def test_batches_of_all_recipes_hold_whole_groups(settings: Settings) -> None:
+    records = records_of([label for label in range(64) for _ in range(4)])
+    (first, *_) = IdentityBatches(records, settings.batch_size, settings.instance_num, seed=0)
+    assert len({records[i].label for i in first}) == settings.batch_size // settings.instance_num
 
 
 def test_erased_boxes_have_the_sizes_drawn() -> None:

@@ -33,11 +33,12 @@ def convert(unpacked: Path, dataset_root: Path) -> Files:
     homes = holders(unpacked, ["list_train.txt"])
     if len(homes) > 1:
         raise BadInput(f"{unpacked} holds MSMT17's lists twice, in {homes[0]} and {homes[1]}: give one as --source.")
-    for here in homes:
+    bare = [here for pair in FOLDERS for here in holders(unpacked, pair)]  # its images, without the lists
+    for here in homes or bare[:1]:
         train, test = next((pair for pair in FOLDERS if not lacking(here, pair)), FOLDERS[0])
         missing = lacking(here, (*LISTS, train, test))
         if missing:
-            raise BadInput(f"{here} holds MSMT17's lists without {', '.join(missing)}: complete the download.")
+            raise BadInput(f"{here} holds a part of MSMT17, without {', '.join(missing)}: complete the download.")
         for name, place in LISTS.items():
             listing, images = lookup(here, name), lookup(here, train if place == "bounding_box_train" else test)
             assert listing

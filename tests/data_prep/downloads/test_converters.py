@@ -23,11 +23,11 @@ def write(path: str, text: str) -> Callable[[Path], None]:
 @pytest.mark.parametrize(
     ("name", "change", "said"),
     [
-        ("msmt17", drop("MSMT17_V1/list_val.txt"), r"MSMT17_V1 holds MSMT17's lists without list_val\.txt: comp"),
+        ("msmt17", drop("MSMT17_V1/list_val.txt"), r"MSMT17_V1 holds a part of MSMT17, without list_val\.txt: comp"),
         (
             "msmt17",
             drop("MSMT17_V1/list_train.txt"),
-            r"MSMT17_V1 isn't msmt17: .*, found list_gallery\.txt, list_query",
+            r"MSMT17_V1 holds a part of MSMT17, without list_train\.txt: complete the download",
         ),
         (
             "msmt17",

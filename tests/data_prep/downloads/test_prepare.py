@@ -72,6 +72,16 @@ def test_other_protocols_are_prepared_with_it(name: str, tmp_path: Path) -> None
     assert found(open_dataset(variant, tmp_path / "data")) == expected
 
 
+@pytest.mark.parametrize("folders", [("train", "test"), ("mask_train_v2", "mask_test_v2")])
+def test_msmt17_without_its_four_lists_names_them(tmp_path: Path, folders: tuple[str, str]) -> None:
+    for folder in folders:
+        (tmp_path / "MSMT17_V1" / folder / "0000").mkdir(parents=True)
+        (tmp_path / "MSMT17_V1" / folder / "0000" / "0000_000_01_0303morning_0008_0.jpg").touch()
+    lists = "list_train.txt, list_val.txt, list_query.txt, list_gallery.txt"
+    with pytest.raises(BadInput, match=f"MSMT17_V1 holds a part of MSMT17, without {lists}: complete the download"):
+        prepare("msmt17", tmp_path / "MSMT17_V1", tmp_path / "data", progress=False)
+
+
 def test_msmt17_second_version_and_names(tmp_path: Path) -> None:
     expected = write_download("msmt17", tmp_path / "download")
     raw = tmp_path / "download" / "MSMT17_V1"

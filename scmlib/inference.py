@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,9 +19,50 @@ from tqdm.auto import tqdm
 from scmlib.data.images import to_float
 from scmlib.data.loading import RecordImages
 from scmlib.data.records import Record
+from scmlib.errors import BadInput
 from scmlib.model import SCM
 
-Pictures = Tensor | Sequence[Record]
+Pictures = Tensor | Sequence[Record] | Sequence[Path] | Sequence[str]
+
+_images_at_once: ContextVar[int] = ContextVar("_images_at_once", default=0)
+
+
+@contextmanager
+def batches_of(size: int) -> Iterator[None]:
+    """Every forward loop inside takes so many images at once, whatever its caller says: for a small memory, or a large.
+
+    Args:
+        size: images at once; 0 leaves it to the callers.
+    """
+    before = _images_at_once.set(size)
+    try:
+        yield
+    finally:
+        _images_at_once.reset(before)
+
+
+def images_at_once(usual: int = 64) -> int:
+    """How many images a forward loop takes at once: what `batches_of` says, else `usual`."""
+    return _images_at_once.get() or usual
+
+
+def as_images(pictures: Pictures, size: tuple[int, int]) -> Dataset[Any]:
+    """Pictures of any kind as what a loader reads.
+
+    Args:
+        pictures: (N, 3, H, W), uint8 or float in [0, 1], or records or paths to read.
+        size: (height, width) in pixels to read at.
+
+    Raises:
+        BadInput: no pictures, or a tensor of another shape.
+    """
+    if isinstance(pictures, Tensor) and (pictures.ndim != 4 or pictures.shape[1] != 3):
+        raise BadInput(f"Pictures of shape {list(pictures.shape)} don't fit: give (N, 3, H, W), a single one as N = 1.")
+    if len(pictures) == 0:
+        raise BadInput("There are no pictures: give at least one.")
+    if isinstance(pictures, Tensor):
+        return TensorDataset(pictures)
+    return RecordImages([p if isinstance(p, Record) else Record(Path(p), -1, -1) for p in pictures], size)
 
 
 @torch.inference_mode()
@@ -35,7 +79,7 @@ def apply(
 
     Args:
         model: is switched to evaluation mode; stays where it is.
-        pictures: (N, 3, H, W), uint8 or float in [0, 1], or records to read at the model's own image size.
+        pictures: (N, 3, H, W), uint8 or float in [0, 1], or records or paths to read.
         what: called with (B, 3, H, W) float images in [0, 1] on the model's device; gives (B, ...).
         batch_size: pictures at once.
         workers: processes that read records.
@@ -43,13 +87,14 @@ def apply(
 
     Returns:
         (N, ...) float32 on the CPU.
+
+    Raises:
+        BadInput: no pictures, or one that can't be read.
     """
     model.eval()
     device = next(model.parameters()).device
-    images: Dataset[Any] = (
-        TensorDataset(pictures) if isinstance(pictures, Tensor) else RecordImages(pictures, model.image_size)
-    )
-    loader = DataLoader(images, batch_size, num_workers=workers)
+    images = as_images(pictures, model.image_size)
+    loader = DataLoader(images, images_at_once(batch_size), num_workers=workers)
     found = []
     for batch in tqdm(loader, progress, unit="batch", disable=not progress):
         pixels = batch[0].to(device)
@@ -64,7 +109,7 @@ def embed(
 
     Args:
         model: is switched to evaluation mode; stays where it is.
-        images_or_records: (N, 3, H, W), uint8 or float in [0, 1], or records to read at the model's own image size.
+        images_or_records: (N, 3, H, W), uint8 or float in [0, 1], or records or paths to read.
         batch_size: images at once.
         workers: processes that read records.
         progress: label of a progress bar; none if empty.
@@ -93,7 +138,7 @@ def masks_of(model: SCM, pictures: Pictures, *, batch_size: int = 64) -> Tensor:
 
     Args:
         model: is switched to evaluation mode; stays where it is.
-        pictures: (N, 3, H, W), uint8 or float in [0, 1], or records to read at the model's own image size.
+        pictures: (N, 3, H, W), uint8 or float in [0, 1], or records or paths to read.
         batch_size: pictures at once.
     """
     return apply(model, pictures, lambda images: model(images).competitive, batch_size=batch_size)
@@ -104,7 +149,7 @@ def branch_features(model: SCM, pictures: Pictures, *, batch_size: int = 64) -> 
 
     Args:
         model: is switched to evaluation mode; stays where it is.
-        pictures: (N, 3, H, W), uint8 or float in [0, 1], or records to read at the model's own image size.
+        pictures: (N, 3, H, W), uint8 or float in [0, 1], or records or paths to read.
         batch_size: pictures at once.
     """
     return apply(model, pictures, lambda images: model.branches(images)[1], batch_size=batch_size)

@@ -9,8 +9,9 @@ import torch
 from scmlib.analysis.colours import stripe_histograms
 from scmlib.data.datasets import open_dataset
 from scmlib.data.images import read_image, to_float
+from scmlib.errors import BadInput
 from scmlib.evaluation import evaluate, ranked_gallery
-from scmlib.inference import embed, masks_of
+from scmlib.inference import Pictures, batches_of, embed, masks_of
 from scmlib.model import SCM
 from scmlib.variants import build_model
 
@@ -35,6 +36,47 @@ def test_records_are_read_at_the_size_of_the_model(model: SCM, data_root: Path) 
     data = open_dataset("synthetic", data_root)
     images = torch.stack([to_float(read_image(r.path, (96, 48))) for r in data.query[:3]])
     assert np.allclose(embed(model, data.query[:3]), embed(model, images), atol=1e-6)
+
+
+def test_paths_are_read_like_records(model: SCM, data_root: Path) -> None:
+    records = open_dataset("synthetic", data_root).query[:3]
+    ours = embed(model, [record.path for record in records])
+    assert np.array_equal(ours, embed(model, records))
+    assert np.array_equal(ours, embed(model, [str(record.path) for record in records]))
+
+
+@pytest.mark.parametrize(
+    ("pictures", "said"),
+    [
+        ([], "There are no pictures: give at least one"),
+        (torch.rand(0, 3, 96, 48), "There are no pictures"),
+        (torch.rand(3, 96, 48), r"shape \[3, 96, 48\] don't fit: give \(N, 3, H, W\)"),
+        (torch.rand(2, 96, 48, 3), r"shape \[2, 96, 48, 3\] don't fit"),
+        ([Path("no.jpg")], r"no\.jpg is missing"),
+    ],
+    ids=str,
+)
+def test_what_are_no_pictures_is_named(model: SCM, pictures: Pictures, said: str) -> None:
+    for function in (embed, masks_of):
+        with pytest.raises(BadInput, match=said):
+            function(model, pictures)
+
+
+def test_images_at_once_are_what_the_caller_around_says(model: SCM, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    branches = SCM.branches
+
+    def counted(self: SCM, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        sizes.append(len(images))
+        return branches(self, images)
+
+    monkeypatch.setattr(SCM, "branches", counted)
+    images = torch.rand(5, 3, 96, 48)
+    with batches_of(2):
+        inside = masks_of(model, images, batch_size=4)
+    assert sizes == [2, 2, 1]
+    assert torch.allclose(masks_of(model, images, batch_size=4), inside, atol=1e-6)
+    assert sizes[3:] == [4, 1]
 
 
 def test_masks_of_pictures(model: SCM, data_root: Path) -> None:

@@ -1,8 +1,8 @@
 """scmlib: occluded person re-identification with spectral clustering masks (SCM).
 
 The method and its loop are the modules of this folder, to be read from top to bottom: `backbone`, `mask`, `model`,
-`losses`; then `settings`, `checkpoints`, `schedule`, `training`; then `inference`, `ranking`, `evaluation`, `runs`.
-Everything else has a package of its own:
+`losses`; then `settings`, `run_folder`, `checkpoints`, `schedule`, `training`; then `inference`, `ranking`,
+`evaluation`, `runs`. Everything else has a package of its own:
 
     data        folders to records to pictures to batches
     analysis    what a trained model sees, and what its parts are worth

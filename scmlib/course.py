@@ -20,9 +20,10 @@ from scmlib.data.datasets import ReidDataset, dataset_folder, open_dataset
 from scmlib.data.loading import IdentityBatches
 from scmlib.demo import demo_settings
 from scmlib.figures.comparisons import draw_guesses
+from scmlib.run_folder import STATE
 from scmlib.runs import Study, open_study
 from scmlib.settings import QUICK, Settings, recipe
-from scmlib.training import STATE, train
+from scmlib.training import train
 
 STEPS = 800  # of a quick training on real data: a few minutes on two cores
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,16 +12,18 @@ from typing import Any
 import pandas as pd
 from torch import Tensor
 
-from scmlib.checkpoints import load_model
-from scmlib.data.datasets import ReidDataset, open_dataset
+from scmlib.checkpoints import load_model, own_facts, weights_file
+from scmlib.data.datasets import ReidDataset, digest, open_dataset
 from scmlib.data.images import read_pictures
+from scmlib.data.layouts import LAYOUTS, VARIANTS, Count
 from scmlib.data.records import Record
 from scmlib.data.truth import truth_path
 from scmlib.errors import BadInput
 from scmlib.evaluation import Evaluation, evaluate
-from scmlib.files import read_json
+from scmlib.files import read_json, write_atomically
 from scmlib.inference import masks_of
 from scmlib.model import SCM
+from scmlib.run_folder import LOG, SETTINGS, TEST, WEIGHTS, counts, data_root, find_data_root
 from scmlib.settings import METRICS, Settings, published_recipes, recipe
 
 
@@ -32,6 +35,8 @@ class Study:
     settings: Settings
     data: ReidDataset
     folder: Path  # the run's, or that of the weights
+    trained_on: str = ""  # data set that the weights were trained on, where they say it
+    weights: str = ""  # name of a weights file that isn't a run's
 
     @cached_property
     def evaluation(self) -> Evaluation:
@@ -45,7 +50,7 @@ class Study:
         Raises:
             BadInput: the weights came without one.
         """
-        path = self.folder / "log.csv"
+        path = self.folder / LOG
         if not path.is_file():
             raise BadInput(f"{path} is missing: only a run folder of `scm train` has a log.")
         return pd.read_csv(path)
@@ -67,22 +72,53 @@ class Study:
 def open_study(
     source: str | Path, dataset: str = "", dataset_root: str | Path = "", *, net: str | None = None
 ) -> Study:
-    """Open a trained run on its data.
+    """Open a trained run on its data, from any working directory and wherever run and data were moved together.
 
     Args:
         source: a run folder, its `model.safetensors`, or weights under the released names.
         dataset: the data set to look at; the run's own if empty.
-        dataset_root: the folder that holds the data set's folder; the run's own if empty.
+        dataset_root: the folder that holds the data set's folder; if empty, it is looked for where it was when the run
+            was trained, then beside the run.
         net: backbone of weights that aren't ours.
 
     Raises:
         BadInput: no weights or data there, or foreign weights without their data set and net.
     """
     source = Path(source)
+    if source.name == WEIGHTS:
+        source = source.parent
     model, settings = load_model(source, recipe(dataset, net) if net else None)
-    data = open_dataset(dataset or settings.dataset, dataset_root or settings.dataset_root)
+    facts = own_facts(weights_file(source))
+    folder, name = source if source.is_dir() else source.parent, dataset or settings.dataset
+    data = open_dataset(name, find_data_root(name, dataset_root, folder, facts))
     data.require("query", "gallery")
-    return Study(model, settings, data, source if source.is_dir() else source.parent)
+    trained_on = settings.dataset if facts else ""
+    return Study(model, settings, data, folder, trained_on, "" if source.is_dir() else source.stem)
+
+
+def store_evaluation(study: Study, evaluation: Evaluation) -> tuple[dict[str, Any], Path]:
+    """Keep an evaluation with its run, under a name that tells the data: of other data, another file.
+
+    Args:
+        study: what was evaluated.
+        evaluation: its metrics.
+
+    Returns:
+        What the file holds (metrics, what counted, which data), and the file.
+    """
+    data = study.data
+    seen = digest(data, *TEST)
+    facts: dict[str, Any] = {"dataset": data.name, "net": study.settings.net, **evaluation.metrics}
+    facts |= {"queries": evaluation.ranking.num_valid, "queries_without_match": evaluation.ranking.num_without_match}
+    if evaluation.spread:
+        facts["spread"] = evaluation.spread
+    tested = {split: number for split, number in counts(data).items() if split in TEST}
+    facts["data"] = {"root": str(data_root(data)), "digest": seen, "counts": tested}
+    facts["trained_on"] = study.trained_on
+    name = "_".join(part for part in (study.weights, "evaluation", data.name.replace(":", "-"), seen[:8]) if part)
+    path = study.folder / f"{name}.json"
+    write_atomically(path, json.dumps(facts, indent=2).encode())
+    return facts, path
 
 
 # Settings that say where and how fast, not what.
@@ -97,19 +133,25 @@ def metrics_table(runs: str | Path, dataset: str | None = None) -> pd.DataFrame:
         dataset: this data set alone.
 
     Returns:
-        A row a source with the columns dataset, net, source (`published`, or a run folder and how its settings differ
-        from the recipe's) and the metrics in [0, 1]; NaN where a source has none.
+        A row a source with the columns dataset, net, source (`published`, or a run folder, what else it was trained on
+        and how its settings differ from the recipe's), data (whose images, and how many of the published ones where
+        some are missing) and the metrics in [0, 1]; NaN where a source has none.
     """
     rows = [
-        {"dataset": settings.dataset, "net": settings.net, "source": "published", **settings.published}
+        {"dataset": settings.dataset, "net": settings.net, "source": "published", "data": "", **settings.published}
         for settings in published_recipes()
     ]
     for path in sorted(Path(runs).rglob("*evaluation_*.json")):
         facts = read_json(path)
         if "dataset" in facts and "net" in facts:
-            row = {"dataset": facts["dataset"], "net": facts["net"], "source": told(path, facts)}
+            row = {
+                "dataset": facts["dataset"],
+                "net": facts["net"],
+                "source": told_run(path, facts),
+                "data": told_data(path, facts),
+            }
             rows.append(row | {name: facts[name] for name in METRICS if isinstance(facts.get(name), float)})
-    table = pd.DataFrame(rows, columns=["dataset", "net", "source", *METRICS])
+    table = pd.DataFrame(rows, columns=["dataset", "net", "source", "data", *METRICS])
     if dataset:
         table = table[table["dataset"] == dataset]
     order = {name: i for i, name in enumerate(dict.fromkeys(table["dataset"] + " " + table["net"]))}
@@ -118,21 +160,54 @@ def metrics_table(runs: str | Path, dataset: str | None = None) -> pd.DataFrame:
     )
 
 
-def told(evaluation: Path, facts: dict[str, Any]) -> str:
-    """The run of an evaluation, and what it did otherwise than the recipe."""
-    values = read_json(evaluation.parent / "settings.json").get("settings", {})
+def told_run(evaluation: Path, facts: dict[str, Any]) -> str:
+    """The run of an evaluation, what it was trained on if that's another data set, and how it differs from the recipe.
+
+    Args:
+        evaluation: the file, in the run's folder or beside the weights.
+        facts: what it holds.
+    """
+    weights = evaluation.name.partition("evaluation_")[0].rstrip("_")
+    run = str(evaluation.parent / weights)
+    values = {} if weights else read_json(evaluation.parent / SETTINGS).get("settings", {})
     try:
         settings = Settings.from_dict(values)
         meant = recipe(settings.dataset, settings.net).as_dict()
     except (ValueError, KeyError, TypeError):  # no settings, or not those of a run
-        return str(evaluation.parent)
-    if settings.dataset.partition(":")[0] != str(facts["dataset"]).partition(":")[0]:
-        return f"{evaluation.parent} (trained on {settings.dataset})"
-    changed = [
-        f"{name.replace('_', '-')} {value or 'none'}"
-        for name, value in settings.as_dict().items()
-        if name not in (*ELSEWHERE, "weights") and value != meant[name]
-    ]
-    if not settings.weights and settings.published:
-        changed.append("from random weights")
-    return f"{evaluation.parent} ({', '.join(changed)})" if changed else str(evaluation.parent)
+        trained_on, changed = str(facts.get("trained_on", "")), []
+    else:
+        trained_on = settings.dataset
+        changed = [
+            f"{name.replace('_', '-')} {value or 'none'}"
+            for name, value in settings.as_dict().items()
+            if name not in (*ELSEWHERE, "weights") and value != meant[name]
+        ]
+        if not settings.weights and settings.published:
+            changed.append("from random weights")
+    if trained_on and trained_on.partition(":")[0] != str(facts["dataset"]).partition(":")[0]:
+        changed = [f"trained on {trained_on}"]
+    return f"{run} ({', '.join(changed)})" if changed else run
+
+
+def told_data(evaluation: Path, facts: dict[str, Any]) -> str:
+    """The data of an evaluation: their root, what is missing of the published images, whether they were the run's own.
+
+    Args:
+        evaluation: the file, in the run's folder or beside the weights.
+        facts: what it holds.
+    """
+    data = facts.get("data")
+    if not isinstance(data, dict) or not isinstance(data.get("counts"), dict):
+        return ""
+    layout = (LAYOUTS | VARIANTS).get(str(facts["dataset"]))
+    notes = []
+    for split, number in data["counts"].items():
+        published = layout.published.get(split, Count(number)).images if layout else number
+        if published != number:
+            notes.append(f"{number:,} of {published:,} {split} images")
+    own = read_json(evaluation.parent / SETTINGS)
+    recorded, settings = own.get("data"), own.get("settings")
+    if isinstance(recorded, dict) and isinstance(settings, dict) and settings.get("dataset") == facts["dataset"]:
+        notes += ["other images than the run's"] if recorded.get("test_digest") != data.get("digest") else []
+    root = str(data.get("root", ""))
+    return f"{root} ({', '.join(notes)})" if notes else root

@@ -43,7 +43,7 @@ class Settings:
     ema_extra: Annotated[int, "epochs after the cosine's end"]
     dataset_root: Annotated[str, "folder that holds the data sets' folders"] = "data"
     seed: Annotated[int, "of everything random"] = 0
-    weights: Annotated[str, "backbone weights to start from: a file, or `imagenet` for torchvision's"] = ""
+    weights: Annotated[str, "what to start from: a run, a weights file, or `imagenet` for torchvision's"] = ""
     workers: Annotated[int, "processes that read images; 0: the main one"] = 0
     variant: Annotated[str, "the paper's model, scm, or a control: see scmlib.variants"] = "scm"
 
@@ -135,6 +135,20 @@ def recipe(dataset: str, net: str) -> Settings:
         return replace(_settings(paper), net=net)
     height, width = int(paper["img-height"]) // 2, int(paper["img-width"]) // 2
     return replace(_settings(table["synthetic", net]), dataset=dataset, img_height=height, img_width=width)
+
+
+def as_flag(name: str, settings: Settings) -> tuple[str, str]:
+    """One setting as the command line takes it: `epochs` to (`--epochs`, `5,75`)."""
+    value = getattr(settings, name)
+    return f"--{name.replace('_', '-')}", ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def as_flags(settings: Settings) -> list[str]:
+    """The flags of `scm train` that give these settings: data set, net, data root, and all that isn't the recipe's."""
+    meant = recipe(settings.dataset, settings.net)
+    always = ("dataset", "net", "dataset_root")
+    names = [name for name, value in settings.as_dict().items() if name in always or value != getattr(meant, name)]
+    return [part for name in names for part in as_flag(name, settings)]
 
 
 def published_recipes() -> list[Settings]:

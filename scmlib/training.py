@@ -8,16 +8,17 @@ Lesson: notebooks/02_training.ipynb.
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import math
 import platform
-import re
+import shlex
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from importlib.metadata import version
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -30,38 +31,16 @@ from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
 from scmlib.backbone import wants_channels_last
-from scmlib.checkpoints import load_backbone, model_for, save_model
+from scmlib.checkpoints import SHAPES, load_start, model_for, save_model
 from scmlib.data.datasets import ReidDataset, check_ready, open_dataset
 from scmlib.data.images import to_float
 from scmlib.data.loading import Augmentation, IdentityBatches, RecordImages
-from scmlib.errors import BadInput
+from scmlib.errors import BadInput, ran_out
 from scmlib.files import write_atomically
 from scmlib.losses import SCMLoss, scm_loss
+from scmlib.run_folder import LOG, SETTINGS, STATE, WEIGHTS, data_facts, read_facts, resume_command
 from scmlib.schedule import learning_rate
-from scmlib.settings import Settings
-
-STATE = "state.pt"
-
-
-def choose_gpu(gpus: str) -> str:
-    """Work on the first GPU of a list such as `0` or `0,1`, the released code's flag.
-
-    Returns:
-        A remark where that isn't all that was asked for; else empty.
-
-    Raises:
-        BadInput: something else than numbers.
-    """
-    numbers = gpus.split(",")
-    if not all(re.fullmatch("[0-9]+", number) for number in numbers):
-        raise BadInput(f"--gpus {gpus} isn't a list of GPU numbers: give 0, say, or leave it out.")
-    first, count = int(numbers[0]), torch.cuda.device_count()
-    if count == 0:
-        return f"There is no CUDA here, so --gpus {gpus} is passed over and the CPU trains."
-    torch.cuda.set_device(first if first < count else 0)
-    if first >= count:
-        return f"GPU {first} isn't here; GPU 0 trains."
-    return f"One process uses one GPU: {first} trains." if len(numbers) > 1 else ""
+from scmlib.settings import Settings, as_flag, as_flags
 
 
 def versions() -> dict[str, str]:
@@ -88,7 +67,7 @@ class Trainer:
         torch.manual_seed(settings.seed)
         model = model_for(settings, dataset.num_classes)
         if settings.weights not in ("", "imagenet"):
-            load_backbone(model, Path(settings.weights))
+            load_start(model, settings.weights)
         if wants_channels_last(model):
             model = model.to(memory_format=torch.channels_last)
         if settings.freeze == "stem":
@@ -187,7 +166,7 @@ class Trainer:
         buffer = io.BytesIO()
         torch.save(state, buffer)
         write_atomically(self.out / STATE, buffer.getvalue())
-        write_atomically(self.out / "log.csv", self.log.to_csv(index=False).encode())
+        write_atomically(self.out / LOG, self.log.to_csv(index=False).encode())
 
     def restore(self) -> None:
         """Go on where the run folder's last state stopped.
@@ -205,8 +184,29 @@ class Trainer:
                 self.accelerator.scaler.load_state_dict(state["scaler"])
             self.epoch, self.log = int(state["epoch"]), pd.DataFrame(state["log"])
         except Exception as error:  # whatever a damaged file leads to
-            raise BadInput(f"{path} can't be resumed ({error}): train again with another --out.") from error
-        write_atomically(self.out / "log.csv", self.log.to_csv(index=False).encode())  # a kill may have come between
+            if ran_out(error):
+                raise
+            raise BadInput(
+                f"{path} can't be resumed, for it is cut short or damaged: train again with another --out."
+            ) from error
+        write_atomically(self.out / LOG, self.log.to_csv(index=False).encode())  # a kill may have come between
+
+    def run(self, facts: dict[str, Any], on_epoch: Callable[[pd.DataFrame], None] | None, *, progress: bool) -> None:
+        """All epochs that are left, then the final weights.
+
+        Args:
+            facts: of the run, for the weights' header.
+            on_epoch: called with the log so far after every epoch.
+            progress: whether to show progress bars.
+        """
+        steps = len(self.loader)
+        total, done = self.settings.last_epoch * steps, self.epoch * steps
+        with tqdm(total=total, initial=done, unit="step", desc="training", disable=not progress) as bar:
+            while self.epoch < self.settings.last_epoch:
+                self.train_epoch(bar)
+                if on_epoch:
+                    on_epoch(self.log)
+        self.finish(facts, progress=progress)
 
     def finish(self, facts: dict[str, Any], *, progress: bool) -> None:
         """Final weights: the average with re-estimated BatchNorm statistics, or the last ones without averaging."""
@@ -220,7 +220,7 @@ class Trainer:
                 tqdm(batches, label, len(self.loader), unit="batch", leave=False, disable=not progress), self.average
             )
             model = self.average.module
-        save_model(self.out / "model.safetensors", model.eval(), facts)
+        save_model(self.out / WEIGHTS, model.eval(), facts)
 
 
 def train(
@@ -234,13 +234,13 @@ def train(
 ) -> Path:
     """Train SCM and write a run folder.
 
-    The folder holds `settings.json` (resolved settings, versions, seed), `log.csv` (a row an epoch: every loss term,
+    The folder holds `settings.json` (resolved settings, versions, data), `log.csv` (a row an epoch: every loss term,
     learning rate, seconds), `state.pt` (for resuming) and `model.safetensors` (final weights).
 
     Args:
         settings: see `recipe`.
         out: the run folder.
-        resume: go on from `state.pt` if it is there.
+        resume: go on from `state.pt` if it is there; only where the data lie and who reads them may then differ.
         dataset: opened already; else `settings` says which.
         on_epoch: called with the log so far after every epoch.
         progress: whether to show progress bars.
@@ -249,56 +249,97 @@ def train(
         The run folder.
 
     Raises:
-        BadInput: bad data or settings, a run in the folder already, or a loss that isn't finite.
+        BadInput: bad data or settings, a run in the folder already, a loss that isn't finite, or no memory left.
     """
     out = Path(out)
-    if (out / STATE).exists() and not resume:
+    begun = (out / STATE).exists()
+    if begun and not resume:
         raise BadInput(f"{out} holds a run already: add --resume to go on with it, or choose another --out.")
+    earlier = check_settings(out, settings) if begun else {}
     dataset = dataset or open_dataset(settings.dataset, settings.dataset_root)
     check_ready(dataset)
-    trainer = Trainer(settings, dataset, out)
-    facts = {"settings": settings.as_dict(), "classes": dataset.num_classes, "data": digest(dataset)}
-    facts |= {"versions": versions()}
-    if (out / STATE).exists():
-        facts |= {"versions": check_same(out, settings, digest(dataset)), "resumed_with": versions()}
-        trainer.restore()
-    write_atomically(out / "settings.json", json.dumps(facts, indent=2).encode())
-    steps = len(trainer.loader)
-    total, done = settings.last_epoch * steps, trainer.epoch * steps
-    with tqdm(total=total, initial=done, unit="step", desc="training", disable=not progress) as bar:
-        while trainer.epoch < settings.last_epoch:
-            trainer.train_epoch(bar)
-            if on_epoch:
-                on_epoch(trainer.log)
-    trainer.finish(facts, progress=progress)
+    data = data_facts(dataset, out)
+    facts = {"settings": settings.as_dict(), "classes": dataset.num_classes, "data": data, "versions": versions()}
+    if begun:
+        check_data(out, earlier, data)
+        facts |= {"versions": earlier["versions"], "resumed_with": versions()}
+    with explain_shortage(settings, out):
+        trainer = Trainer(replace(settings, weights="") if begun else settings, dataset, out)
+        if begun:
+            trainer.restore()
+        write_atomically(out / SETTINGS, json.dumps(facts, indent=2).encode())
+        trainer.run(facts, on_epoch, progress=progress)
     return out
 
 
-def digest(dataset: ReidDataset) -> str:
-    """What tells one training split from another: its file names and identities."""
-    rows = [f"{record.path.relative_to(dataset.root).as_posix()} {record.identity}" for record in dataset.train]
-    return hashlib.blake2b("\n".join(rows).encode(errors="surrogateescape"), digest_size=16).hexdigest()
+@contextmanager
+def explain_shortage(settings: Settings, out: Path) -> Iterator[None]:
+    """Turn what torch and the system say when memory ends into what to do about it, and what is kept.
+
+    Raises:
+        BadInput: memory ran out, or the system killed a process that reads images.
+    """
+    try:
+        yield
+    except (RuntimeError, MemoryError, OSError) as error:
+        what = ran_out(error)
+        if not what:
+            raise
+        reading = "process" in what
+        flag = f"--workers (now {settings.workers})" if reading else f"--batch-size (now {settings.batch_size})"
+        if not (out / STATE).exists():
+            way_out = f"give a smaller {flag}; no epoch was finished, so nothing is kept"
+        elif reading:
+            way_out = f"the last epoch's state is kept; go on with `{resume_command(out)}` and a smaller {flag}"
+        else:
+            way_out = (
+                f"the last epoch's state is kept; free memory and go on with `{resume_command(out)}`, or train anew "
+                f"with a smaller {flag} and another --out"
+            )
+        raise BadInput(f"{what.capitalize()}: {way_out}.") from error
 
 
-def check_same(out: Path, settings: Settings, data: str) -> dict[str, str]:
-    """Refuse to resume with settings or data that would give another run; only where the data lie may differ.
+def check_settings(out: Path, settings: Settings) -> dict[str, Any]:
+    """Refuse to resume with settings that would give another run; where the data lie and who reads them may differ.
 
     Returns:
-        The versions that the run began with.
+        The facts that the run began with, see `read_facts`.
+
+    Raises:
+        BadInput: the flags that differ, and the command of a new run that starts from the old one's weights.
     """
-    path = out / "settings.json"
-    try:
-        facts = json.loads(path.read_text())
-        earlier, began_with = Settings.from_dict(facts["settings"]), dict(facts["versions"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BadInput(f"{path} can't be read ({error}): train again with another --out.") from error
-    if facts.get("data", data) != data:
-        raise BadInput(f"{out} was trained on other files than {settings.dataset_root} holds: it can't be resumed.")
-    earlier = replace(earlier, dataset_root=settings.dataset_root)
-    for name, value in settings.as_dict().items():
-        if getattr(earlier, name) != getattr(settings, name):
-            flag = name.replace("_", "-")
-            raise BadInput(
-                f"{out} was trained with --{flag} {getattr(earlier, name)}, not {value}: it can't be resumed."
-            )
-    return began_with
+    facts = read_facts(out)
+    earlier: Settings = facts["settings"]
+    free = ("dataset_root", "workers")
+    names = [
+        name for name in earlier.as_dict() if name not in free and getattr(earlier, name) != getattr(settings, name)
+    ]
+    if not names:
+        return facts
+    began, asked = (" ".join(part for name in names for part in as_flag(name, of)) for of in (earlier, settings))
+    offer = ""
+    if not SHAPES.keys() & set(names):
+        new = next(path for n in count(2) if not (path := out.with_name(f"{out.name}-{n}")).exists())
+        start = [*as_flags(replace(settings, weights=str(out))), "--out", str(new)]
+        finished = "" if (out / WEIGHTS).exists() else ", once this one is finished"
+        offer = f", or start a new run from its weights{finished}: `{shlex.join(['scm', 'train', *start])}`"
+    raise BadInput(
+        f"{out} was trained with {began}, not {asked}: it can't be resumed so; leave the flags out to go on as it "
+        f"began{offer}."
+    )
+
+
+def check_data(out: Path, earlier: dict[str, Any], data: dict[str, Any]) -> None:
+    """Refuse to resume with other training images.
+
+    Args:
+        out: the run folder.
+        earlier: the facts that the run began with.
+        data: what is there now, see `data_facts`.
+
+    Raises:
+        BadInput: the images aren't those that the run began with.
+    """
+    began = earlier.get("data")
+    if isinstance(began, dict) and began.get("train_digest") != data["train_digest"]:
+        raise BadInput(f"{out} was trained on other files than {data['root']} holds: it can't be resumed.")

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from scmlib.cli.options import (
-    dataset_option,
+    batched,
     json_option,
     net_option,
     out_option,
-    root_option,
+    run_dataset_option,
+    run_root_option,
     source_argument,
     workers_option,
     world_option,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 def looking(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the flags that say what to open, and in their place what was opened and where figures go."""
 
+    @batched
     @functools.wraps(command)
     def opening(source: Path, dataset: str, dataset_root: str, net: str | None, out: Path | None, **flags: Any) -> None:
         from scmlib.runs import open_study
@@ -35,7 +37,7 @@ def looking(command: Callable[..., None]) -> Callable[..., None]:
         study = open_study(source, dataset, dataset_root, net=net)
         command(study, out or study.folder, **flags)
 
-    for option in (out_option, net_option, root_option, dataset_option, source_argument):
+    for option in (out_option, net_option, run_root_option, run_dataset_option, source_argument):
         opening = option(opening)
     return opening
 

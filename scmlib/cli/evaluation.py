@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from scmlib.cli.data import say_camera_rule
 from scmlib.cli.options import (
-    dataset_option,
+    batched,
     json_option,
     net_option,
-    root_option,
+    run_dataset_option,
+    run_root_option,
     source_argument,
     workers_option,
 )
@@ -25,66 +26,62 @@ if TYPE_CHECKING:
 
 @click.command()
 @source_argument
-@dataset_option
-@root_option
+@run_dataset_option
+@run_root_option
 @net_option
+@batched
 @workers_option
 @json_option
 def evaluate(source: Path, dataset: str, dataset_root: str, net: str | None, workers: int, as_json: bool) -> None:
     """Judge a model by the data set's own protocol; print and store the figures that the paper prints."""
-    from scmlib.checkpoints import load_model
-    from scmlib.data.datasets import open_dataset
     from scmlib.evaluation import evaluate as run_evaluation
-    from scmlib.files import write_atomically
+    from scmlib.runs import open_study, store_evaluation
 
-    data = open_dataset(dataset, dataset_root)
-    model, settings = load_model(source, recipe(dataset, net) if net else None)
-    evaluation = run_evaluation(model, data, workers=workers, progress=True)
-    ranking = evaluation.ranking
-    facts: dict[str, Any] = {"dataset": dataset, "net": settings.net, **evaluation.metrics}
-    facts |= {"queries": ranking.num_valid, "queries_without_match": ranking.num_without_match}
-    if evaluation.spread:
-        facts["spread"] = evaluation.spread
-    name = f"evaluation_{dataset.replace(':', '-')}.json"
-    stored = source / name if source.is_dir() else source.with_name(f"{source.stem}_{name}")
+    study = open_study(source, dataset, dataset_root, net=net)
+    evaluation = run_evaluation(study.model, study.data, workers=workers, progress=True)
+    facts, stored = store_evaluation(study, evaluation)
     if as_json:
         click.echo(json.dumps(facts))
-    else:
-        say_figures(evaluation)
-        say_camera_rule(data)
-    write_atomically(stored, json.dumps(facts, indent=2).encode())
-    if not as_json:
-        click.echo(f"Stored in {stored}.")
+        return
+    say_figures(evaluation)
+    say_camera_rule(study.data)
+    click.echo(f"Stored in {stored}.")
 
 
 @click.command()
 @source_argument
-@click.argument("images", metavar="IMAGE...", type=Path, nargs=-1, required=True)
+@click.argument("images", metavar="IMAGE_OR_FOLDER...", type=Path, nargs=-1, required=True)
 @click.option("--out", type=Path, required=True, help="Folder for one figure an image.")
 @click.option("--dataset", default="market1501", show_default=True, help="Recipe of a checkpoint that isn't ours.")
 @net_option
+@batched
 def masks(source: Path, images: tuple[Path, ...], out: Path, dataset: str, net: str | None) -> None:
-    """Draw the competitive masks and the cooperative mask over each IMAGE."""
+    """Draw the competitive masks and the cooperative mask over each image, or over all images of a folder."""
     from scmlib import figures
     from scmlib.checkpoints import load_model
-    from scmlib.data.images import read_image
+    from scmlib.data.images import read_pictures
     from scmlib.data.layouts import LAYOUTS
+    from scmlib.data.records import Record, image_files
     from scmlib.data.truth import read_truth, truth_path
-    from scmlib.inference import masks_of
+    from scmlib.inference import images_at_once, masks_of
 
     model, settings = load_model(source, recipe(dataset, net) if net else None)
     layout = LAYOUTS.get(settings.dataset.partition(":")[0])
     margin = layout.margin if layout else 0  # the pictures of a table are shown whole
+    paths = [path for image in images for path in (image_files(image) if image.is_dir() else [image])]
+    records = [Record(path, -1, -1, margin=margin) for path in paths]
     taken: set[str] = set()
-    for image in images:
-        picture = read_image(image, model.image_size, margin)
-        truth = read_truth([image]) if truth_path(image).is_file() else None
-        figure = figures.draw_masks(picture[None], masks_of(model, picture[None]), truth, [image.name])
-        name = image.stem
-        while name in taken:  # the same name in two folders
-            name += "_"
-        taken.add(name)
-        click.echo(str(figures.save(figure, out / f"{name}_masks.png")))
+    for start in range(0, len(records), images_at_once()):
+        batch = records[start : start + images_at_once()]
+        pictures = read_pictures(batch, model.image_size)
+        for record, picture, found in zip(batch, pictures, masks_of(model, pictures), strict=True):
+            truth = read_truth([record.path]) if truth_path(record.path).is_file() else None
+            figure = figures.draw_masks(picture[None], found[None], truth, [record.path.name])
+            name = record.path.stem
+            while name in taken:  # the same name in two folders
+                name += "_"
+            taken.add(name)
+            click.echo(str(figures.save(figure, out / f"{name}_masks.png")))
 
 
 def say_figures(evaluation: Evaluation) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import errno
+import shlex
 import sys
 from pathlib import Path
 
 import click
 
 from scmlib.cli import analysis, data, evaluation, training
-from scmlib.errors import BadInput
+from scmlib.errors import BadInput, ran_out
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
@@ -49,14 +50,20 @@ def main() -> None:
         fail(f"{error.format_message()} (see {command} --help)")
     except BadInput as error:
         fail(str(error))
-    except OSError as error:
+    except (click.Abort, KeyboardInterrupt) as stop:  # before RuntimeError, whose kind Abort is
+        command = str(stop) or shlex.join(["scm", *sys.argv[1:]])
+        click.echo(f"Stopped; what was written is kept. To go on: {command}", err=True)
+        sys.exit(130)
+    except (OSError, RuntimeError, MemoryError) as error:
+        if what := ran_out(error):
+            way_out = "--workers" if "process" in what else "--batch-size, where the command takes one"
+            fail(f"{what.capitalize()}: give a smaller {way_out}, or free memory; what was written before is kept.")
+        if not isinstance(error, OSError):
+            raise
         where = error.filename or "the output folder"
         if error.errno == errno.ENOSPC:
             fail(f"The disk is full: {where} was not written; free some space and run the same command again.")
         fail(f"{where}: {error.strerror or error}.")
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("Stopped. A training goes on where it was with --resume.", err=True)
-        sys.exit(130)
 
 
 def fail(sentence: str) -> None:

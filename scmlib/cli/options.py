@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
 import click
 
+from scmlib.errors import BadInput
 from scmlib.settings import PARSERS, Settings, parse_epochs
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -41,6 +44,12 @@ dataset_option = click.option(
     "--dataset", required=True, help="Data set, e.g. synthetic, market1501, or a folder with images.csv."
 )
 
+run_dataset_option = click.option("--dataset", default="", help="Data set to look at; left out: the run's own.")
+
+run_root_option = click.option(
+    "--dataset-root", default="", help="Folder that holds the data sets' folders; left out: where the run's data lie."
+)
+
 root_option = click.option(
     "--dataset-root", default="data", show_default=True, help="Folder that holds the data sets' folders."
 )
@@ -56,6 +65,56 @@ workers_option = click.option(
 )
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
+
+gpus_option = click.option(
+    "--gpus",
+    expose_value=False,
+    callback=lambda _ctx, _param, gpus: choose_gpu(gpus) if gpus else None,
+    help="Number of the GPU to work on, e.g. 0; left out: the first, or the CPU.",
+)
+
+
+def choose_gpu(gpus: str) -> None:
+    """Work on the first GPU of a list such as `0` or `0,1`, the released code's flag; says where that isn't all.
+
+    Raises:
+        BadInput: something else than numbers.
+    """
+    import torch
+
+    numbers = gpus.split(",")
+    if not all(re.fullmatch("[0-9]+", number) for number in numbers):
+        raise BadInput(f"--gpus {gpus} isn't a list of GPU numbers: give 0, say, or leave it out.")
+    first, there = int(numbers[0]), torch.cuda.device_count()
+    if there == 0:
+        click.echo(f"There is no CUDA here, so --gpus {gpus} is passed over and the CPU works.", err=True)
+        return
+    torch.cuda.set_device(first if first < there else 0)
+    if first >= there:
+        click.echo(f"GPU {first} isn't here; GPU 0 works.", err=True)
+    elif len(numbers) > 1:
+        click.echo(f"One process uses one GPU: {first} works.", err=True)
+
+
+def batched(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command that applies a model the flags --batch-size and --gpus, and see to both."""
+
+    @functools.wraps(command)
+    def in_batches(*arguments: Any, batch_size: int, **flags: Any) -> None:
+        from scmlib.inference import batches_of
+
+        with batches_of(batch_size):
+            command(*arguments, **flags)
+
+    size = click.option(
+        "--batch-size",
+        type=click.IntRange(1),
+        default=64,
+        show_default=True,
+        help="Images at once; fewer take less memory.",
+    )
+    return size(gpus_option(in_batches))
+
 
 out_option = click.option("--out", type=Path, help="Folder for figures and tables; left out: the run's own.")
 

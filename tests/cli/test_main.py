@@ -3,17 +3,25 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
+import shlex
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
+import torch
 from click.testing import CliRunner
+from torch import Tensor
 
+from scmlib import training
 from scmlib.cli import main as cli
 from scmlib.data.datasets import dataset_folder, open_dataset
+from scmlib.model import SCM
 from scmlib.settings import Settings
 
 
@@ -39,11 +47,15 @@ def refusal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
 QUICK = ["--img-height", "96", "--img-width", "48", "--batch-size", "16", "--epochs", "1,2", "--ema-extra", "0"]
 
 
-def test_help_is_quick_and_names_every_command() -> None:
-    done = scm("--help")
-    assert done.returncode == 0
-    for command in ("demo", "prepare", "train", "evaluate", "masks"):
-        assert command in done.stdout
+def test_help_names_every_command_and_does_not_wait_for_torch() -> None:
+    listed = CliRunner().invoke(cli.cli, ["--help"])
+    assert set(re.findall(r"^  ([a-z]+)  ", listed.stdout, re.MULTILINE)) == set(cli.cli.commands)
+    for command in cli.cli.commands:
+        assert CliRunner().invoke(cli.cli, [command, "--help"]).exit_code == 0
+    code = "import sys; from scmlib.cli.main import cli; cli(['--help'], standalone_mode=False); "
+    code += "sys.exit(' '.join({'torch', 'torchvision', 'pandas', 'matplotlib'} & set(sys.modules)) or 0)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_dry_run_prints_the_resolved_settings() -> None:
@@ -61,6 +73,8 @@ def test_train_evaluate_and_masks_on_a_folder_in_market_layout(data_root: Path, 
     where, out = ["--dataset", "market1501", "--dataset-root", root], tmp_path / "run"
     done = scm("train", *where, "--net", "regnet_y_tiny", *QUICK, "--out", out)
     assert done.returncode == 0, done.stderr
+    *_, following = done.stdout.splitlines()
+    assert shlex.split(following) == ["scm", "evaluate", str(out), *map(str, where)]
     assert {"settings.json", "log.csv", "state.pt", "model.safetensors", "training.png"} <= {
         path.name for path in out.iterdir()
     }
@@ -71,11 +85,14 @@ def test_train_evaluate_and_masks_on_a_folder_in_market_layout(data_root: Path, 
     done = scm("evaluate", out, *where, "--json")
     assert done.returncode == 0, done.stderr
     figures = json.loads(done.stdout)
-    assert figures.keys() == {"dataset", "net", "top1", "top5", "top10", "mAP", "queries", "queries_without_match"}
+    told = {"queries", "queries_without_match", "data", "trained_on"}
+    assert figures.keys() == {"dataset", "net", "top1", "top5", "top10", "mAP"} | told
     assert figures["queries"] == 24
-    assert json.loads((out / "evaluation_market1501.json").read_text()) == figures
+    (stored,) = out.glob("evaluation_market1501_*.json")
+    assert json.loads(stored.read_text()) == figures
     said = scm("evaluate", out, *where).stdout
     assert "24 queries counted, 0 without a match" in said
+    assert scm("evaluate", out.name, "--json", cwd=tmp_path).stdout == json.dumps(figures) + "\n"  # on its own data
     assert f"{figures['mAP']:.2%}" in said
 
     pictures = [record.path for record in open_dataset("market1501", root).query[:2]]
@@ -125,6 +142,9 @@ def test_bad_data_is_one_sentence(
     assert "Unknown backbone 'resnet'" in train(net="resnet")
     assert "must be multiples of 16" in train("--img-height", 100)
     assert "needs 25 identities, but the training set has 12" in train("--batch-size", 100)
+    assert "--batch-size 4 doesn't go with --instance-num 4" in train("--batch-size", 4)
+    assert "so give --batch-size 8." in train("--batch-size", 4)
+    assert "so give --batch-size 6 or 9." in train("--batch-size", 8, "--instance-num", 3)
     assert "--ema-ratio 3.0 is out of range" in train("--ema-ratio", 3)
     assert "--seed -1 is out of range" in train("--seed", -1)
     assert "--kernel-size 7 is out of range" in train("--kernel-size", 7)
@@ -189,6 +209,118 @@ def test_any_failure_of_the_system_is_one_sentence(
         capsys, monkeypatch, "prepare", "synthetic", "--preset", "quick", "--dataset-root", tmp_path / "file"
     )
     assert "Not a directory" in said
+
+
+def test_masks_of_all_pictures_in_a_folder(run: Path, data_root: Path, tmp_path: Path) -> None:
+    pictures = [record.path for record in open_dataset("synthetic", data_root).query[:3]]
+    (tmp_path / "mine").mkdir()
+    for picture in pictures:
+        shutil.copy(picture, tmp_path / "mine")
+    (tmp_path / "mine" / "notes.txt").touch()
+    for size in (1, 2):
+        out = tmp_path / str(size)
+        command = ["masks", str(run), str(tmp_path / "mine"), "--out", str(out), "--batch-size", str(size)]
+        result = CliRunner().invoke(cli.cli, command, catch_exceptions=False)
+        assert result.stdout.splitlines() == [str(out / f"{picture.stem}_masks.png") for picture in sorted(pictures)]
+
+
+def test_folders_that_hold_nothing_of_use_are_named(
+    run: Path, data_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = refusal(capsys, monkeypatch, "masks", run, tmp_path, "--out", tmp_path / "masks")
+    assert f"{tmp_path} has no images" in said
+    said = refusal(capsys, monkeypatch, "evaluate", tmp_path, "--dataset", "synthetic", "--dataset-root", data_root)
+    assert f"{tmp_path} is no run folder of `scm train`" in said
+    said = refusal(capsys, monkeypatch, "evaluate", run, "--dataset", "synthetic", "--dataset-root", tmp_path)
+    assert f"Synthetic-Pedestrians is missing in {tmp_path}: say which folder holds it" in said
+
+
+def test_resume_takes_all_flags_from_the_run_and_names_those_that_differ(
+    run: Path, quick: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "a run"
+    shutil.copytree(run, folder)
+    asked = CliRunner().invoke(cli.cli, ["train", "--resume", "--out", str(folder), "--workers", "2", "--dry-run"])
+    assert Settings.from_dict(json.loads(asked.stdout)) == replace(quick, workers=2)
+    done = CliRunner().invoke(cli.cli, ["train", "--resume", "--out", str(folder)], catch_exceptions=False)
+    assert done.exit_code == 0
+    said = refusal(capsys, monkeypatch, "train", "--resume", "--out", folder, "--lr", 0.5, "--dataset", "market1501")
+    assert f"was trained with --dataset synthetic --lr {quick.lr}, not --dataset market1501 --lr 0.5" in said
+    assert f"--weights '{folder}'" in said
+    assert "Missing option '--dataset'; or give --out RUN" in refusal(capsys, monkeypatch, "train", "--resume")
+    assert "Missing option '--net'" in refusal(capsys, monkeypatch, "train", "--dataset", "synthetic")
+
+
+def test_stopped_training_names_the_command_that_goes_on(
+    data_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train_epoch = training.Trainer.train_epoch
+    out = tmp_path / "a run"
+    flags = ["--dataset", "synthetic", "--net", "regnet_y_tiny", "--dataset-root", str(data_root), *QUICK]
+    started = ["scm", "train", *flags, "--out", str(out)]
+
+    def stopped_in(epoch: int, command: list[str]) -> list[str]:
+        """The command that is printed when Ctrl-C comes in an epoch."""
+
+        def stop(self: training.Trainer, bar: Any) -> None:
+            if self.epoch + 1 == epoch:
+                raise KeyboardInterrupt
+            train_epoch(self, bar)
+
+        monkeypatch.setattr(training.Trainer, "train_epoch", stop)
+        monkeypatch.setattr(sys, "argv", command)
+        with pytest.raises(SystemExit) as caught:
+            cli.main()
+        assert caught.value.code == 130
+        *_, said = capsys.readouterr().err.strip().splitlines()
+        assert said.startswith("Stopped; what was written is kept. To go on: ")
+        return shlex.split(said.partition("To go on: ")[2])
+
+    assert stopped_in(1, started) == started  # nothing to go on with yet
+    goes_on = stopped_in(2, started)
+    assert goes_on == ["scm", "train", "--resume", "--out", str(out)]
+    monkeypatch.undo()
+    assert CliRunner().invoke(cli.cli, goes_on[1:]).exit_code == 0
+    assert len(pd.read_csv(out / "log.csv")) == 2
+
+
+@pytest.mark.parametrize("command", ["evaluate", "masks", "occlusion", "sensitivity", "scores", "clinic"])
+def test_commands_that_apply_a_model_say_what_helps_when_memory_runs_out(
+    command: str,
+    run: Path,
+    data_root: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sizes: list[int] = []
+
+    def too_much(self: SCM, images: Tensor) -> None:
+        sizes.append(len(images))
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    monkeypatch.setattr(SCM, "branches", too_much)
+    picture = open_dataset("synthetic", data_root).query[0].path
+    more = [picture, picture] if command == "masks" else []
+    where = [] if command == "evaluate" else ["--out", tmp_path]
+    said = refusal(capsys, monkeypatch, command, run, *more, *where, "--batch-size", 2)
+    assert said == "scm: Memory ran out: give a smaller --batch-size, where the command takes one, or free memory; " + (
+        "what was written before is kept."
+    )
+    assert sizes == [2]
+
+
+def test_killed_reader_is_one_sentence(
+    run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise RuntimeError("DataLoader worker (pid 4711) is killed by signal: Killed. ")
+
+    monkeypatch.setattr(SCM, "forward", killed)
+    said = refusal(capsys, monkeypatch, "evaluate", run)
+    assert (
+        "A process that reads images was killed, most likely because memory ran out: give a smaller --workers" in said
+    )
 
 
 def test_version() -> None:

@@ -10,7 +10,6 @@ from click.testing import CliRunner
 
 from scmlib.cli.main import cli
 from scmlib.errors import BadInput
-from scmlib.runs import metrics_table
 from scmlib.settings import Settings, parse_epochs, recipe
 from tests.conftest import ORACLE
 
@@ -60,35 +59,6 @@ def test_imagenet_weights_are_found_where_the_released_code_keeps_them(
         for more in ([], ["--weights", "x.pth"])
     ]
     assert weights == ["pretrain/checkpoint_regnet_y_800mf.pth", "x.pth"]
-
-
-def test_reached_figures_stand_beside_the_published(tmp_path: Path) -> None:
-    def evaluated(name: str, dataset: str = "market1501", **changes: object) -> None:
-        settings = replace(recipe("market1501", "regnet_y_800mf"), **{"weights": "imagenet.pth", **changes})  # type: ignore[arg-type]
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "settings.json").write_text(json.dumps({"settings": settings.as_dict()}))
-        figures = {"dataset": dataset, "net": settings.net, "top1": 0.5, "mAP": 0.25}
-        (tmp_path / name / f"evaluation_{dataset}.json").write_text(json.dumps(figures))
-
-    evaluated("same")
-    evaluated("other", lr=0.01, weights="")
-    evaluated("elsewhere", dataset="dukemtmc")
-    (tmp_path / "stray_evaluation_x.json").write_text("no JSON")
-    (tmp_path / "odd").mkdir()
-    (tmp_path / "odd" / "settings.json").write_text('{"settings": []}')
-    (tmp_path / "odd" / "evaluation_x.json").write_text('{"dataset": "cub200", "net": "x", "NMI": "high"}')
-    table = metrics_table(tmp_path)
-    assert (table["source"] == "published").sum() == 24
-    rows = table[(table["dataset"] == "market1501") & (table["net"] == "regnet_y_800mf")]
-    assert list(rows["source"]) == [
-        "published",
-        f"{tmp_path}/other (lr 0.01, from random weights)",
-        f"{tmp_path}/same",
-    ]
-    assert list(rows["mAP"]) == [0.897846, 0.25, 0.25]
-    (cross,) = table[table["source"].str.contains("trained on market1501")]["dataset"]
-    assert cross == "dukemtmc"
-    assert set(metrics_table(tmp_path, "cub200")["dataset"]) == {"cub200"}
 
 
 def test_variant_of_a_protocol_is_trained_like_the_data_set() -> None:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import errno
 import json
 import re
+import shlex
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -10,15 +12,17 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from click.testing import CliRunner
 from safetensors.torch import load_file
 
 from scmlib.checkpoints import load_model
+from scmlib.cli.main import cli
 from scmlib.data.datasets import open_dataset
 from scmlib.errors import BadInput
 from scmlib.losses import SCMLoss
 from scmlib.schedule import learning_rate
 from scmlib.settings import Settings
-from scmlib.training import Trainer, choose_gpu, train
+from scmlib.training import Trainer, train
 from tests.conftest import error, oracle
 
 
@@ -37,6 +41,8 @@ def test_run_folder_holds_what_it_promises(run: Path, quick: Settings) -> None:
     assert Settings.from_dict(facts["settings"]) == quick
     assert facts["classes"] == 12
     assert {"scmlib", "torch", "python"} <= facts["versions"].keys()
+    assert facts["data"]["root"] == quick.dataset_root
+    assert facts["data"]["counts"]["query"] == 24
     log = pd.read_csv(run / "log.csv")
     assert log["epoch"].tolist() == [1, 2, 3]
     terms = [f"cross_entropy_{i}" for i in range(6)] + ["triplet_0", "triplet_1", "overlap"]
@@ -124,14 +130,128 @@ def test_run_that_diverges_stops_and_keeps_the_last_good_state(
 def test_run_is_not_overwritten_and_resumed_with_its_own_settings_alone(run: Path, quick: Settings) -> None:
     with pytest.raises(BadInput, match="holds a run already: add --resume"):
         train(quick, run)
-    with pytest.raises(BadInput, match=rf"was trained with --lr {quick.lr}, not 0\.5"):
-        train(replace(quick, lr=0.5), run, resume=True)
+    with pytest.raises(BadInput) as caught:
+        train(replace(quick, lr=0.5, epochs=(1, 9)), run, resume=True)
+    assert f"was trained with --lr {quick.lr} --epochs 1,2, not --lr 0.5 --epochs 1,9" in str(caught.value)
+
+
+def test_longer_training_is_offered_as_a_new_run_from_the_old_weights(
+    run: Path, quick: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The offer is a command that works as it is printed."""
+    folder = tmp_path / "a run"
+    shutil.copytree(run, folder)
+    with pytest.raises(BadInput) as caught:
+        train(replace(quick, epochs=(1, 3)), folder, resume=True)
+    offered = re.search("start a new run from its weights: `(.*)`", str(caught.value))
+    assert offered
+    program, *words = shlex.split(offered[1])
+    assert program == "scm"
+    assert words[words.index("--weights") + 1] == str(folder)
+    started: list[Settings] = []
+    monkeypatch.setattr("scmlib.training.Trainer.run", lambda self, *_, **__: started.append(self.settings))
+    CliRunner().invoke(cli, words)
+    assert started == [replace(quick, epochs=(1, 3), weights=str(folder))]
+    with pytest.raises(BadInput) as caught:
+        train(replace(quick, num_part=2), folder, resume=True)
+    assert "was trained with --num-part 3, not --num-part 2" in str(caught.value)
+    assert "start a new run" not in str(caught.value)  # other parts: the weights wouldn't fit
+
+
+def test_new_run_starts_from_a_trained_one(run: Path, quick: Settings, tmp_path: Path) -> None:
+    """With other identities, and resumed although the first run is gone."""
+    root, first, out = tmp_path / "data", tmp_path / "first", tmp_path / "run"
+    shutil.copytree(quick.dataset_root, root)
+    shutil.copytree(run, first)
+    left_out = open_dataset("synthetic", root).train[0].identity
+    for record in open_dataset("synthetic", root).train:
+        if record.identity == left_out:
+            record.path.unlink()
+    settings = replace(quick, dataset_root=str(root), weights=str(first), lr=1e-6)
+
+    def kill(_: pd.DataFrame) -> None:
+        raise Killed
+
+    with pytest.raises(Killed):
+        train(settings, out, on_epoch=kill)
+    begun = torch.load(out / "state.pt", weights_only=True)["model"]
+    trained = load_file(run / "model.safetensors")
+    assert torch.allclose(begun["feat_list.0.weight"], trained["feat_list.0.weight"], atol=1e-4)
+    assert begun["class_list.0.weight"].shape == (11, 256)
+    shutil.rmtree(first)
+    train(settings, out, resume=True)
+    assert len(pd.read_csv(out / "log.csv")) == 3
+
+
+def test_workers_may_change_on_resuming(run: Path, quick: Settings, tmp_path: Path) -> None:
+    shutil.copytree(run, tmp_path / "run")
+    train(replace(quick, workers=1), tmp_path / "run", resume=True)
+    assert json.loads((tmp_path / "run" / "settings.json").read_text())["settings"]["workers"] == 1
+
+
+CUDA = "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 79.10 GiB"
+CPU = "[enforce fail at alloc_cpu.cpp:127] . DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes."
+WINDOWS = (
+    "[enforce fail at alloc_cpu.cpp:114] data. DefaultCPUAllocator: not enough memory: you tried to allocate 1 bytes."
+)
+KILLED = "DataLoader worker (pid 4711) is killed by signal: Killed. "
+GONE = "DataLoader worker (pid(s) 4711) exited unexpectedly"
+
+
+@pytest.mark.parametrize(
+    ("shortage", "flag", "epoch"),
+    [
+        (torch.OutOfMemoryError(CUDA), "--batch-size", 1),
+        (RuntimeError(CPU), "--batch-size", 2),
+        (RuntimeError(WINDOWS), "--batch-size", 1),
+        (MemoryError(), "--batch-size", 1),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), "--batch-size", 1),
+        (RuntimeError(KILLED), "--workers", 2),
+        (RuntimeError(GONE), "--workers", 1),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_what_ran_out_is_one_sentence_with_the_flag_that_helps(
+    shortage: Exception,
+    flag: str,
+    epoch: int,
+    quick: Settings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    out, step = tmp_path / "a run", Trainer.step
+
+    def run_out(self: Trainer, images: torch.Tensor, labels: torch.Tensor) -> SCMLoss:
+        if self.epoch == epoch:
+            raise shortage
+        return step(self, images, labels)
+
+    monkeypatch.setattr(Trainer, "step", run_out)
+    with pytest.raises(BadInput) as caught:
+        train(quick, out)
+    said = str(caught.value)
+    assert f"a smaller {flag} (now {0 if flag == '--workers' else 8})" in said
+    assert str(shortage)[:30] not in said or not str(shortage)
+    if epoch == 1:
+        assert "no epoch was finished" in said
+    else:
+        assert f"go on with `scm train --resume --out '{out}'`" in said
+        assert torch.load(out / "state.pt", weights_only=True)["epoch"] == 1
+
+
+def test_other_failures_stay_what_they_are(quick: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> SCMLoss:
+        raise RuntimeError("a fault of the program")
+
+    monkeypatch.setattr(Trainer, "step", fail)
+    with pytest.raises(RuntimeError, match="a fault of the program"):
+        train(quick, tmp_path)
 
 
 def test_damaged_state_is_named(run: Path, quick: Settings, tmp_path: Path) -> None:
     (tmp_path / "settings.json").write_bytes((run / "settings.json").read_bytes())
     (tmp_path / "state.pt").write_bytes((run / "state.pt").read_bytes()[:1000])
-    with pytest.raises(BadInput, match=r"state\.pt can't be resumed"):
+    with pytest.raises(BadInput, match=r"state\.pt can't be resumed, for it is cut short or damaged: train again"):
         train(quick, tmp_path, resume=True)
 
 
@@ -144,17 +264,3 @@ def test_resume_with_other_files_is_refused(quick: Settings, run: Path, tmp_path
     open_dataset("synthetic", root).train[0].path.unlink()
     with pytest.raises(BadInput, match="was trained on other files"):
         train(moved, copy, resume=True)
-
-
-def test_gpu_is_the_first_of_the_list_or_one_that_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    chosen: list[int] = []
-    monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    assert choose_gpu("1") == ""
-    assert "GPU 3 isn't here" in choose_gpu("3")
-    assert "One process uses one GPU: 1" in choose_gpu("1,0")
-    assert chosen == [1, 0, 1]
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
-    assert "no CUDA here" in choose_gpu("0")
-    with pytest.raises(BadInput, match="--gpus first isn't a list of GPU numbers"):
-        choose_gpu("first")

@@ -69,12 +69,14 @@ def read_state(path: Path) -> dict[str, Tensor]:
     """
     if not path.is_file():
         raise BadInput(f"{path} is missing: give a run folder, a .safetensors file or a .pth file.")
-    refuse_strangers(path)
     try:
+        refuse_strangers(path)
         if path.suffix == ".safetensors":
             return dict(safetensors.torch.load_file(path))
         with torch.serialization.safe_globals(UNREAD):
             content = torch.load(path, map_location="cpu", weights_only=True)
+    except BadInput:
+        raise
     except Exception as error:  # a damaged file makes the unpickler raise whatever its bytes lead to
         if ran_out(error):
             raise
@@ -110,7 +112,7 @@ def refuse_strangers(path: Path) -> None:
         raise BadInput(
             f"{path} is a web page, not weights: the link led to a page about the file; download the file itself."
         )
-    if zipfile.is_zipfile(path):
+    if head.startswith(b"PK") and zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             inside = {Path(name).name for name in archive.namelist()}
         if "constants.pkl" in inside:

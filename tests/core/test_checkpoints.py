@@ -216,6 +216,9 @@ def test_files_that_often_bear_the_name_are_told_apart(tmp_path: Path) -> None:
     with zipfile.ZipFile(archive, "w") as file:
         file.writestr("weights/a.pth", b"x")
     assert "is a zip archive that holds no weights of torch" in said(archive.getvalue())
+    listing = archive.getvalue().rfind(b"PK\x01\x02")  # of the archive's files, made unreadable
+    garbled = archive.getvalue()[:listing] + b"XX" + archive.getvalue()[listing + 2 :]
+    assert "cut short, damaged or of another kind" in said(garbled)
     whole = io.BytesIO()
     torch.save({"a": torch.rand(100)}, whole)
     assert "cut short, damaged or of another kind" in said(whole.getvalue()[:-200])

@@ -40,7 +40,9 @@ def settings_options(command: Command) -> Command:
     return command
 
 
-run_dataset_option = click.option("--dataset", default="", help="Data set, or a folder with images.csv; left out: the run's own.")
+run_dataset_option = click.option(
+    "--dataset", default="", help="Data set, or a folder with images.csv; left out: the run's own."
+)
 
 run_root_option = click.option(
     "--dataset-root", default="", help="Folder that holds the data sets' folders; left out: where the run's data lie."

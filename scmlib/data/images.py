@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from PIL import ExifTags, Image
 from torch import Tensor
-from torchvision.transforms import v2
+from torch.nn import functional as F
 
 from scmlib.data.records import Record
 from scmlib.errors import BadInput
@@ -49,7 +49,7 @@ def read_image(path: Path, size: tuple[int, int] | None = None, margin: int = 0)
         BadInput: the file is missing, no image, cut short, or of a range that the file doesn't say.
     """
     with open_picture(path) as file:
-        image: Tensor = v2.functional.pil_to_tensor(upright_rgb(file))
+        image = torch.from_numpy(np.array(upright_rgb(file))).permute(2, 0, 1)
     return centre(resize(image, wider(size, margin)), size) if size else image
 
 
@@ -130,9 +130,8 @@ def read_pictures(records: Sequence[Record], size: tuple[int, int]) -> Tensor:
 
 
 def resize(image: Tensor, size: tuple[int, int]) -> Tensor:
-    """(..., 3, H, W) to (..., 3, *size)."""
-    resized: Tensor = v2.functional.resize(image, list(size), v2.InterpolationMode.BILINEAR, antialias=False)
-    return resized
+    """(3, H, W) uint8 to (3, *size); bilinear without antialiasing."""
+    return F.interpolate(image[None], size, mode="bilinear")[0] if image.shape[1:] != size else image
 
 
 def wider(size: tuple[int, int], margin: int) -> tuple[int, int]:
@@ -141,11 +140,20 @@ def wider(size: tuple[int, int], margin: int) -> tuple[int, int]:
 
 
 def centre(image: Tensor, size: tuple[int, int]) -> Tensor:
-    """The middle of an image, (..., 3, *size)."""
-    cropped: Tensor = v2.functional.center_crop(image, list(size))
-    return cropped
+    """The middle of an image, (3, *size)."""
+    top, left = (round((there - wanted) / 2) for there, wanted in zip(image.shape[1:], size, strict=True))
+    return image[:, top : top + size[0], left : left + size[1]]
+
+
+def pad_symmetric(image: Tensor, pad: int) -> Tensor:
+    """(3, H, W) to (3, H + 2 pad, W + 2 pad): the border mirrored outwards, its own pixels first."""
+    _, H, W = image.shape
+    pixels = image.permute(1, 2, 0)  # as they lie in memory, which halves the time
+    pixels = torch.cat([pixels[:pad].flip(0), pixels, pixels[H - pad :].flip(0)])
+    pixels = torch.cat([pixels[:, :pad].flip(1), pixels, pixels[:, W - pad :].flip(1)], 1)
+    return pixels.permute(2, 0, 1)
 
 
 def to_float(images: Tensor) -> Tensor:
     """uint8 in [0, 255] to float32 in [0, 1], the model's input: no mean or deviation is taken out."""
-    return images.float() / 255
+    return images.float().div_(255)

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
-from torchvision.transforms import v2
 
-from scmlib.data.images import read_image, wider
+from scmlib.data.images import pad_symmetric, read_image, wider
 from scmlib.data.layouts import Layout
 from scmlib.data.records import Record
 from scmlib.errors import BadInput
@@ -33,26 +33,36 @@ class Augmentation:
     """
 
     def __init__(self, layout: Layout, size: tuple[int, int]):
-        self.size, self.margin, self.satellite = size, layout.margin, layout.satellite
-        self.pad = v2.Pad(layout.pad, padding_mode="symmetric")
-        self.crop, self.mirror = v2.RandomCrop(list(size)), v2.RandomHorizontalFlip()
-        self.turn = v2.RandomRotation(180, v2.InterpolationMode.BILINEAR)
+        self.size, self.margin, self.pad, self.satellite = size, layout.margin, layout.pad, layout.satellite
 
     def prepare(self, path: Path) -> Tensor:
         """The part before anything random, as far as it goes: (3, H + m, W + m), or padded where there is no margin."""
         image = read_image(path, wider(self.size, self.margin))
-        # Padding takes five times as long as crop and mirror together: once is enough where nothing comes before it.
-        padded: Tensor = image if self.margin else self.pad(image)
-        return padded
+        # Padding takes longer than crop and mirror together: once is enough where nothing comes before it.
+        return image if self.margin else pad_symmetric(image, self.pad)
 
     def __call__(self, image: Tensor, view: str) -> Tensor:
         """The random part: a prepared image to (3, H, W)."""
         if self.margin:
-            image = self.pad(self.crop(image))
+            image = pad_symmetric(self.crop(image), self.pad)
         if self.satellite and view == self.satellite:
-            image = self.turn(image)
-        augmented: Tensor = self.mirror(self.crop(image))
-        return augmented
+            image = turn(image)
+        image = self.crop(image)
+        return image.flip(2) if float(torch.rand(())) < 0.5 else image
+
+    def crop(self, image: Tensor) -> Tensor:
+        """A part of the image, (3, H, W), at a place drawn at random."""
+        room = (there - wanted + 1 for there, wanted in zip(image.shape[1:], self.size, strict=True))
+        top, left = (int(torch.randint(places, ())) for places in room)
+        return image[:, top : top + self.size[0], left : left + self.size[1]]
+
+
+def turn(image: Tensor) -> Tensor:
+    """An image turned by any angle, bilinear; what comes in from outside is black."""
+    from torchvision.transforms import v2  # here, since it takes long to import, and one data set alone turns images
+
+    turned: Tensor = v2.RandomRotation(180, v2.InterpolationMode.BILINEAR)(image)
+    return turned
 
 
 class RecordImages(Dataset[tuple[Tensor, int]]):

@@ -8,6 +8,7 @@ import pytest
 import torch
 from PIL import Image
 from torch.utils.data import DataLoader
+from torchvision.transforms import v2
 
 from scmlib.data.images import read_image, resize, to_float
 from scmlib.data.layouts import LAYOUTS
@@ -94,6 +95,28 @@ def test_each_data_set_is_framed_by_its_own_rule(tmp_path: Path, name: str, prep
     image = augment.prepare(path)
     assert image.shape == (3, prepared, prepared)
     assert augment(image, "satellite").shape == (3, 32, 32)
+
+
+@pytest.mark.parametrize("name", ["market1501", "cub200", "university1652"])
+@pytest.mark.parametrize("size", [(77, 50), (32, 16), (64, 32)])
+def test_reading_and_augmenting_equal_torchvision(tmp_path: Path, name: str, size: tuple[int, int]) -> None:
+    """To the pixel and to the random number."""
+    path, layout, wanted = save(tmp_path / "a.png", *size), LAYOUTS[name], (64, 32)
+    augment, bilinear = Augmentation(layout, wanted), v2.InterpolationMode.BILINEAR
+    pad, crop = v2.Pad(layout.pad, padding_mode="symmetric"), v2.RandomCrop(list(wanted))
+    larger = [wanted[0] + layout.margin, wanted[1] + layout.margin]
+    with Image.open(path) as file:
+        framed = v2.functional.resize(v2.functional.pil_to_tensor(file), larger, bilinear, antialias=False)
+    prepared = framed if layout.margin else pad(framed)
+    assert torch.equal(augment.prepare(path), prepared)
+    assert torch.equal(read_image(path, wanted, layout.margin), v2.functional.center_crop(framed, list(wanted)))
+    turns = [v2.RandomRotation(180, bilinear)] if layout.satellite else []
+    chain = v2.Compose([*([crop, pad] if layout.margin else []), *turns, crop, v2.RandomHorizontalFlip()])
+    for seed in range(4):
+        torch.manual_seed(seed)
+        theirs = chain(prepared)
+        torch.manual_seed(seed)
+        assert torch.equal(augment(augment.prepare(path), "satellite"), theirs)
 
 
 def test_padding_mirrors_the_border(tmp_path: Path) -> None:

@@ -9,15 +9,13 @@ Lesson: notebooks/04_occlusion_evaluation.ipynb.
 from __future__ import annotations
 
 import json
-import multiprocessing
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import torch
+from joblib import Parallel, cpu_count, delayed, parallel_config
 from tqdm.auto import tqdm
 
 from scmlib.analysis.mask_scores import lift
@@ -65,18 +63,12 @@ class Trial:
         own = {"lr": self.lr, "seed": self.seed, "dataset_root": str(self.world)}
         return replace(recipe("synthetic", "regnet_y_tiny"), **{**self.changes, **variant, **own})
 
-    def run(self, threads: int = 0) -> dict[str, Any]:
-        """Train and evaluate, or read what an earlier call stored.
-
-        Args:
-            threads: of torch; 0 leaves them as they are.
-        """
+    def run(self) -> dict[str, Any]:
+        """Train and evaluate, or read what an earlier call stored."""
         stored = self.out / "result.json"
         if stored.is_file():
             result: dict[str, Any] = json.loads(stored.read_text())
             return result
-        if threads:
-            torch.set_num_threads(threads)
         dataset = open_dataset("synthetic", self.world)
         train(self.settings, self.out, resume=True, dataset=dataset, progress=False)
         model, _ = load_model(self.out)
@@ -140,21 +132,13 @@ def ablate(
 
 
 def run_all(trials: Sequence[Trial], jobs: int, progress: str) -> pd.DataFrame:
-    """The results of trials, in their order, several processes at a time."""
-    bar = tqdm(total=len(trials), desc=progress, unit="training", disable=not progress)
-    results: dict[int, dict[str, Any]] = {}
-    with bar:
-        if jobs == 1:
-            for i, trial in enumerate(trials):
-                results[i] = trial.run()
-                bar.update()
-        else:
-            with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
-                running = {pool.submit(trial.run, 1): i for i, trial in enumerate(trials)}
-                for done in as_completed(running):
-                    results[running[done]] = done.result()
-                    bar.update()
-    rows = [{"variant": t.variant, "lr": t.lr, "seed": t.seed} | results[i] for i, t in enumerate(trials)]
+    """The results of trials, in their order, several processes at a time that share the cores between them."""
+    # Without a limit every process takes a thread for each core, and they slow each other many times.
+    with parallel_config("loky", n_jobs=jobs, inner_max_num_threads=max(1, cpu_count() // jobs)):
+        running = Parallel(return_as="generator")(delayed(trial.run)() for trial in trials)
+        results = list(tqdm(running, progress, len(trials), unit="training", disable=not progress))
+    named = ({"variant": trial.variant, "lr": trial.lr, "seed": trial.seed} for trial in trials)
+    rows = [name | result for name, result in zip(named, results, strict=True)]
     return pd.DataFrame(rows)
 
 

@@ -2,11 +2,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import joblib
 import pandas as pd
 import pytest
+import torch
+from threadpoolctl import threadpool_info
 
-from scmlib.analysis.ablation import TUNING, VARIANTS, ablate, ablation_summary
+from scmlib.analysis.ablation import TUNING, VARIANTS, Trial, ablate, ablation_summary, run_all
 from scmlib.checkpoints import model_for
 from scmlib.settings import QUICK, Settings
 
@@ -46,6 +50,21 @@ def test_rates_are_tuned_on_a_world_of_its_own_and_a_second_call_goes_on(data_ro
     again = ablated(jobs=2)
     assert [path.stat().st_mtime_ns for path in kept][1:] == before[1:]
     assert again.drop(columns="seconds").round(4).equals(table.drop(columns="seconds").round(4))
+
+
+class CountThreads(Trial):
+    """A trial that tells how many threads it may use."""
+
+    def run(self) -> dict[str, Any]:
+        return {"torch": torch.get_num_threads(), "others": max(pool["num_threads"] for pool in threadpool_info())}
+
+
+@pytest.mark.slow
+def test_processes_share_the_cores(tmp_path: Path) -> None:
+    trials = [CountThreads("SCM", 0.1, seed, tmp_path, tmp_path) for seed in range(4)]
+    counted = run_all(trials, 2, "")
+    assert counted["seed"].tolist() == [0, 1, 2, 3]
+    assert (counted[["torch", "others"]] <= max(1, joblib.cpu_count() // 2)).all(axis=None)
 
 
 def test_summary_is_paired() -> None:

@@ -103,8 +103,8 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, c_in, h, w) to (B, c_out, h / stride, w / stride)."""
-        out: Tensor = self.drop_path(self.main(x)) + self.skip(x)
-        return out
+        out: Tensor = self.drop_path(self.main(x))
+        return out.add_(self.skip(x))  # in place: what `main` ends with doesn't need its output again
 
 
 @dataclass(frozen=True)

@@ -78,6 +78,7 @@ class Trainer:
             momentum=0.9,
             nesterov=True,
             weight_decay=5e-4,
+            fused=True,
         )
         self.average = AveragedModel(model, device=self.accelerator.device)
         self.model, self.optimizer = self.accelerator.prepare(model, optimizer)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,10 +16,10 @@ from scmlib.model import SCM
 from scmlib.variants import build_model
 from tests.conftest import rule_weights
 
-SMALL = {"image_size": (96, 48), "num_parts": 2, "reduce_num": 4, "feat_num": 8}
+SMALL: dict[str, Any] = {"image_size": (96, 48), "num_parts": 2, "reduce_num": 4, "feat_num": 8}
 
 
-def trained(net: str, **config: object) -> SCM:
+def trained(net: str, **config: Any) -> SCM:
     """A model whose BatchNorm layers have statistics of their own."""
     model = build_model(net, 7, **SMALL | config)
     model.load_state_dict(rule_weights(model.state_dict()))
@@ -61,7 +62,7 @@ def test_every_convolution_takes_its_norm_in_and_the_model_stays_as_it_is() -> N
 def test_new_weights_show_at_once() -> None:
     model, images = trained("regnet_y_tiny"), torch.rand(2, 3, 96, 48)
     before = embed(model, images)
-    model.stem.norm.bias.data.add_(1)  # a change that no version counter sees
+    model.get_parameter("stem.norm.bias").data.add_(1)  # a change that no version counter sees
     assert np.abs(embed(model, images) - before).max() > 1e-3
 
 

@@ -16,8 +16,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.cluster import KMeans
-from sklearn.metrics import normalized_mutual_info_score
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -319,5 +317,8 @@ def recall_at(embeddings: Embeddings, labels: Labels, ks: Sequence[int] = (1, 2,
 
 def nmi(embeddings: NDArray[np.float32], labels: Labels, *, seed: int = 0) -> float:
     """Normalised mutual information of classes and a k-means with as many clusters, in [0, 1]."""
+    from sklearn.cluster import KMeans  # here, since it takes a second to import, and most rankings don't cluster
+    from sklearn.metrics import normalized_mutual_info_score
+
     clusters = KMeans(len(set(labels)), random_state=seed, n_init=1).fit_predict(embeddings)
     return float(normalized_mutual_info_score(labels, clusters, average_method="arithmetic"))

@@ -98,6 +98,11 @@ def test_imports_point_one_way(path: Path) -> None:
     [
         ("scmlib.mask", ("scmlib.data", "torchvision")),
         ("scmlib.losses", ("scmlib.data", "torchvision")),
+        ("scmlib.variants", ("scmlib.data", "torchvision", "pandas", "scipy")),  # build_model
+        ("scmlib.training", ("torchvision", "sklearn", "scipy")),
+        ("scmlib.evaluation", ("torchvision", "sklearn", "scipy")),
+        ("scmlib.explorers.calls", ("torchvision", "sklearn", "scipy", "matplotlib.pyplot")),
+        ("scmlib.cli.main", ("torch", "pandas", "matplotlib")),
         ("scmlib.figures", ("torchvision",)),
         *((f"scmlib.figures.{path.stem}", ("torchvision",)) for path in (ROOT / "scmlib/figures").glob("[a-z]*.py")),
     ],

@@ -21,7 +21,6 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from sklearn.cluster import SpectralClustering
 from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm.auto import tqdm
@@ -88,6 +87,8 @@ def cluster_cells(features: Tensor, parts: int, *, seed: int = 0) -> Tensor:
     Raises:
         BadInput: a grid of fewer cells than P + 2.
     """
+    from sklearn.cluster import SpectralClustering  # here, since it takes a second to import
+
     h, w = features.shape[1:]
     if h * w < parts + 2:
         raise BadInput(

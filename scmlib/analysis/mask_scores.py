@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from sklearn.metrics import adjusted_mutual_info_score
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -91,6 +90,8 @@ def part_agreement(competitive: Tensor, parts: Tensor) -> float:
     Returns:
         The agreement, at most 1 and slightly negative at worst; NaN if those cells show fewer than two parts.
     """
+    from sklearn.metrics import adjusted_mutual_info_score  # here, since it takes a second to import
+
     shown = parts.sum(1) > 0.5
     claimed = competitive.amax(1) > 0
     strongest = torch.where(claimed, competitive.argmax(1), competitive.shape[1])[shown].numpy()

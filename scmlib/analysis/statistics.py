@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import spearmanr
 
 from scmlib.ranking import Floats
 
@@ -36,4 +35,6 @@ def spearman(a: Map, b: Map) -> float:
     """Rank correlation of two maps, cell by cell, in [-1, 1]; NaN if one is the same everywhere."""
     if np.ptp(a) == 0 or np.ptp(b) == 0:
         return float("nan")
+    from scipy.stats import spearmanr  # here, since it takes half a second to import
+
     return float(spearmanr(a.ravel(), b.ravel()).statistic)

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-from scipy.io import loadmat
 
 from scmlib.data.records import Record, by_path, entries, image_files, is_bystander, is_image
 from scmlib.errors import BadInput
@@ -174,6 +173,8 @@ class ListedImages:
 
 def car_table(root: Path) -> list[tuple[str, int]]:
     """Path and class of every image of Stanford Cars: the first and the sixth field of `annotations`."""
+    from scipy.io import loadmat  # here, since one data set alone needs it
+
     path = root / "cars_annos.mat"
     if not path.is_file():
         raise BadInput(f"{path} is missing: was the archive unpacked completely, the annotations too?")

@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 from matplotlib.figure import Figure
-from scipy.ndimage import binary_erosion
 from torch import Tensor
 
 from scmlib.analysis.mask_scores import lift
@@ -112,6 +111,8 @@ def draw_lab(before: Probe, after: Probe, gallery: Gallery, *, height: float = 1
         gallery: the picture at a position of the gallery.
         height: of a picture, in inches.
     """
+    from scipy.ndimage import binary_erosion  # here, since it takes long to import
+
     top = max(1.0, float(before.cooperative.max()), float(after.cooperative.max()))
     rows, told = [], []
     for name, seen in (("before", before), ("after", after)):

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import lazy_loader
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from scmlib.figures.style import CONTROL, PLAIN, RIGHT, SCM, folded, new_figure, rows_height, series
+
+sns = lazy_loader.load("seaborn")  # loads when first drawn with: it takes as long to import as torch
 
 
 def draw_ablation(table: pd.DataFrame) -> Figure:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import lazy_loader
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize, TwoSlopeNorm
 from matplotlib.figure import Figure
@@ -33,6 +33,8 @@ from scmlib.figures.style import (
     to_array,
 )
 from scmlib.mask import striped_prior
+
+sns = lazy_loader.load("seaborn")  # loads when first drawn with: it takes as long to import as torch
 
 Floats = NDArray[np.floating[Any]]
 

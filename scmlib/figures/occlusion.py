@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import lazy_loader
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -17,6 +17,8 @@ from scmlib.analysis.statistics import Map, spearman
 from scmlib.figures.grids import BAR, colour_bar, picture_grid
 from scmlib.figures.masks import overlay
 from scmlib.figures.style import CONTROL, HEAT, LINES, MARKERS, SCM, folded, new_figure, rows_height, series, to_array
+
+sns = lazy_loader.load("seaborn")  # loads when first drawn with: it takes as long to import as torch
 
 METRICS = {"mAP": "mAP", "top1": "rank-1"}
 

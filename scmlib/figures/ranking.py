@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import lazy_loader
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
@@ -17,6 +17,8 @@ from torch import Tensor
 from scmlib.figures.grids import picture_grid
 from scmlib.figures.style import CONTROL, MARKERS, RIGHT, SCM, WRONG, bare, folded, new_figure, series, to_array
 from scmlib.ranking import Ranking
+
+sns = lazy_loader.load("seaborn")  # loads when first drawn with: it takes as long to import as torch
 
 
 def draw_cmc(rankings: Mapping[str, Ranking], ranks: int = 20) -> Figure:

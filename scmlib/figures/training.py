@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
+import lazy_loader
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -32,6 +32,8 @@ from scmlib.figures.style import (
     series,
 )
 from scmlib.schedule import learning_rate
+
+sns = lazy_loader.load("seaborn")  # loads when first drawn with: it takes as long to import as torch
 
 Floats = NDArray[np.float64]
 

@@ -1,8 +1,22 @@
 """The spectral clustering mask: which cells of the feature grid belong to which part of the body.
 
-Spectral clustering cuts a graph with the help of the random walk on it: affinities, normalised by row, then diffusion.
-Here the graph has P nodes, one vector per part, at every cell of the grid; its affinities are learned end to end, and
-one step of the walk stands for the eigenvectors. No part labels and no second network are needed.
+The method is that of *Occluded Person Re-identification with Spectral Clustering Mask* (title as its released code
+gives it). Spectral clustering cuts a graph by the leading eigenvectors of a random walk on it (Shi and Malik, 2000,
+Normalized Cuts and Image Segmentation; Meila and Shi, 2001, A Random Walks View of Spectral Segmentation; Ng, Jordan
+and Weiss, 2002, On Spectral Clustering). Here the graph has P nodes, one vector per part, and every cell of the grid
+has a graph of its own. No part labels and no second network are needed.
+
+What one step of this walk is: each part vector becomes a weighted mean of all P, with the larger weights on the vectors
+that are like it. What it isn't:
+
+- No eigenvector is computed. The walk's first eigenvector is constant, and so is its limit: after many steps all part
+  vectors of a cell are the same. What a cut could use lives in the transient, in which like vectors meet first.
+- No cell is compared with another cell, so the picture isn't clustered. Cells share the learned projections alone.
+- The argument of normalised cuts doesn't carry over. It needs a symmetric affinity, whose walk is reversible. Here each
+  row has a temperature of its own, learned, so the weights from i to j and from j to i differ, and the walk need not be
+  reversible.
+- The cosines themselves are no weights, for they may be negative. The walk's weights are their exponentials, after the
+  temperature: `PartAffinity.affinity` gives their logarithms.
 
 Lesson: notebooks/03_spectral_masks.ipynb.
 """
@@ -74,7 +88,14 @@ class PartAffinity(nn.Module):
         self.logit_scale = nn.Parameter(torch.full((parts, 1), math.log(10)))
 
     def affinity(self, parts: Tensor) -> Tensor:
-        """Cosines (..., P, P) of part vectors (..., P, R) with one another, each row times a learned factor."""
+        """Logarithms of the walk's weights before they are normalised: cosines, each row times a learned factor.
+
+        Args:
+            parts: part vectors (..., P, R).
+
+        Returns:
+            (..., P, P); of any sign, and symmetric only where the factors are equal.
+        """
         unit = F.normalize(parts, dim=-1)
         return unit @ unit.mT * self.logit_scale.clamp(max=MAX_LOGIT_SCALE).exp()
 
@@ -112,9 +133,13 @@ class SpectralClusteringMask(nn.Module):
         projected: Tensor = self.proj_in(x)
         return projected.view(B, self.parts, -1, h, w).permute(0, 3, 4, 1, 2)
 
+    def read_out(self, vectors: Tensor) -> Tensor:
+        """Part vectors (B, h, w, P, R), one number from each: maps (B, P, h, w), on any scale."""
+        maps: Tensor = self.proj_out(vectors.flatten(3).permute(0, 3, 1, 2))
+        return maps
+
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Competitive masks (B, P, h, w) in [0, 1] and the cooperative mask (B, 1, h, w) in [0, P]."""
-        diffused = self.att(self.part_vectors(x))  # (B, h, w, P, R)
-        maps = self.proj_out(diffused.flatten(3).permute(0, 3, 1, 2))  # (B, P, h, w)
+        maps = self.read_out(self.att(self.part_vectors(x)))  # (B, P, h, w)
         competitive = clamp_unit(maps * self.learnable_masks)
         return competitive, competitive.sum(1, keepdim=True)

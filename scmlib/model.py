@@ -169,20 +169,24 @@ class SCM(nn.Module):
         """Images (B, 3, H, W), RGB in [0, 1]; erased at random in training mode."""
         x1, x2 = self.branches(self.erase(images))  # (B, C, h, w) each
         competitive, cooperative = self.scm(x2)  # (B, P, h, w), (B, 1, h, w)
-        cells = cooperative[0].numel()
-        pooled = [
-            x1.mean((2, 3)),
-            torch.einsum("bchw,bhw->bc", x2, cooperative[:, 0] / cells),  # divided first: half precision overflows
-            max_pool(x1),
-            *(max_pool(x2 * mask) for mask in competitive.split(1, dim=1)),
-        ]
-        return self.read_out(pooled, competitive, cooperative)
+        return self.read_out(masked_pools(x1, x2, competitive, cooperative), competitive, cooperative)
 
     def read_out(self, pooled: Sequence[Tensor], competitive: Tensor, cooperative: Tensor) -> SCMOutput:
         """Pooled features (B, C), one for each embedding, to embeddings and logits."""
         embeddings = [norm(reduce(x)) for x, reduce, norm in zip(pooled, self.feat_list, self.bn_list, strict=True)]
         logits = [classify(e) for e, classify in zip(embeddings, self.class_list, strict=True)]
         return SCMOutput(torch.stack(embeddings, 1), torch.stack(logits, 1), competitive, cooperative)
+
+
+def masked_pools(x1: Tensor, x2: Tensor, competitive: Tensor, cooperative: Tensor) -> list[Tensor]:
+    """Features of both branches, (B, C, h, w) each, pooled with and without masks: 3 + P tensors (B, C)."""
+    cells = cooperative[0].numel()
+    return [
+        x1.mean((2, 3)),
+        torch.einsum("bchw,bhw->bc", x2, cooperative[:, 0] / cells),  # divided first: half precision overflows
+        max_pool(x1),
+        *(max_pool(x2 * mask[:, None]) for mask in competitive.unbind(1)),
+    ]
 
 
 def max_pool(x: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ import math
 import platform
 import shlex
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -38,6 +39,7 @@ from scmlib.data.loading import Augmentation, IdentityBatches, RecordImages
 from scmlib.errors import BadInput, ran_out
 from scmlib.files import write_atomically
 from scmlib.losses import SCMLoss, scm_loss
+from scmlib.mask_statistics import DEAD, MaskStatistics
 from scmlib.run_folder import LOG, SETTINGS, STATE, WEIGHTS, data_facts, read_facts, resume_command
 from scmlib.schedule import learning_rate
 from scmlib.settings import Settings, as_flag, as_flags
@@ -80,6 +82,8 @@ class Trainer:
             weight_decay=5e-4,
             fused=True,
         )
+        self.masks = MaskStatistics()  # of the epoch
+        self.masked = any(name.startswith("competitive") for name in model.embedding_names)
         self.average = AveragedModel(model, device=self.accelerator.device)
         self.model, self.optimizer = self.accelerator.prepare(model, optimizer)
         self.batches = IdentityBatches(
@@ -109,7 +113,7 @@ class Trainer:
         rate = learning_rate(self.epoch, lr=s.lr, epochs=s.epochs, ema_ratio=s.ema_ratio)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        began, terms = time.perf_counter(), []
+        began, terms, self.masks = time.perf_counter(), [], MaskStatistics()
         self.model.train()
         for images, labels in self.images_and_labels():
             loss = self.step(images, labels)
@@ -125,6 +129,8 @@ class Trainer:
             self.average.update_parameters(self.accelerator.unwrap_model(self.model))
         means = {name: float(torch.stack([step[name] for step in terms]).mean()) for name in terms[0]}
         row = {"epoch": self.epoch, **means}
+        if self.masked:
+            row |= self.masks.log_row()
         row |= {"learning_rate": rate, "seconds": time.perf_counter() - began}
         self.log = pd.concat([self.log, pd.DataFrame([row])], ignore_index=True)
         self.save_state()
@@ -132,8 +138,10 @@ class Trainer:
     def step(self, images: Tensor, labels: Tensor) -> SCMLoss:
         """One optimiser step."""
         s = self.settings
+        output = self.model(images)
+        self.masks = self.masks.add(output.competitive)
         loss = scm_loss(
-            self.model(images),
+            output,
             labels,
             triplet_weight=s.triplet_weight,
             mask_weight=s.mask_weight,
@@ -205,6 +213,7 @@ class Trainer:
         with tqdm(total=total, initial=done, unit="step", desc="training", disable=not progress) as bar:
             while self.epoch < self.settings.last_epoch:
                 self.train_epoch(bar)
+                warn_of_dead_parts(self.log)
                 if on_epoch:
                     on_epoch(self.log)
         self.finish(facts, progress=progress)
@@ -236,7 +245,7 @@ def train(
     """Train SCM and write a run folder.
 
     The folder holds `settings.json` (resolved settings, versions, data), `log.csv` (a row an epoch: every loss term,
-    learning rate, seconds), `state.pt` (for resuming) and `model.safetensors` (final weights).
+    what the masks do, learning rate, seconds), `state.pt` (for resuming) and `model.safetensors` (final weights).
 
     Args:
         settings: see `recipe`.
@@ -298,6 +307,23 @@ def explain_shortage(settings: Settings, out: Path) -> Iterator[None]:
                 f"with a smaller {flag} and another --out"
             )
         raise BadInput(f"{what.capitalize()}: {way_out}.") from error
+
+
+def warn_of_dead_parts(log: pd.DataFrame) -> None:
+    """Warn of a part whose mask is zero nearly everywhere in the last epoch, if it wasn't in the one before.
+
+    Args:
+        log: rows of epochs.
+    """
+    zeros = log.filter(regex="^zero_")
+    before, now = (zeros.shift(1, fill_value=0.0) > DEAD).iloc[-1], (zeros > DEAD).iloc[-1]
+    for name in zeros.columns[now & ~before]:
+        part = name.removeprefix("zero_")
+        warnings.warn(
+            f"The mask of part {part} is zero in {zeros[name].iloc[-1]:.1%} of all cells of epoch "
+            f"{log['epoch'].iloc[-1]}: the part is dead. If it stays so, lower --lr or --mask-weight.",
+            stacklevel=2,
+        )
 
 
 def check_settings(out: Path, settings: Settings) -> dict[str, Any]:

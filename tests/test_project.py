@@ -21,7 +21,7 @@ LAYERS = [
     *("errors", "files"),
     *("backbone", "mask", "model", "variants", "losses"),
     "data",
-    *("settings", "run_folder", "checkpoints", "schedule", "training"),
+    *("settings", "run_folder", "checkpoints", "schedule", "mask_statistics", "training"),
     *("inference", "ranking", "evaluation", "runs"),
     *("analysis", "figures", "explorers"),
     *("demo", "course", "cli", "__main__"),

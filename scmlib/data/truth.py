@@ -29,9 +29,18 @@ REGION_COLOURS = (
     (204, 121, 167),
 )
 
+BACKGROUND = REGIONS.index("background")
+
 OCCLUDER = REGIONS.index("occluder")
 
 PERSON = tuple(range(OCCLUDER + 1, len(REGIONS)))
+
+# The person in three parts that leave nothing out: head, trunk with arms and what is carried, legs with shoes. About a
+# third of an identity's attributes belongs to each.
+PARTS = tuple(
+    tuple(REGIONS.index(name) for name in names)
+    for names in (("head",), ("upper body", "arms", "carried"), ("legs", "shoes"))
+)
 
 
 def truth_path(image: Path) -> Path:

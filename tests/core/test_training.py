@@ -46,7 +46,8 @@ def test_run_folder_holds_what_it_promises(run: Path, quick: Settings) -> None:
     log = pd.read_csv(run / "log.csv")
     assert log["epoch"].tolist() == [1, 2, 3]
     terms = [f"cross_entropy_{i}" for i in range(6)] + ["triplet_0", "triplet_1", "overlap"]
-    assert [*log] == ["epoch", "loss", *terms, "learning_rate", "seconds"]
+    masks = ["picture_dependent", *(f"{name}_{part}" for name in ("mass", "zero") for part in (1, 2, 3))]
+    assert [*log] == ["epoch", "loss", *terms, *masks, "learning_rate", "seconds"]
     weights = [1.0] * 6 + [quick.triplet_weight] * 2 + [quick.mask_weight]
     assert log["loss"].to_numpy() == pytest.approx(log[terms].to_numpy() @ np.array(weights) / sum(weights))
     assert (run / "state.pt").exists()

@@ -36,9 +36,17 @@ class Occluder(NamedTuple):
     pixels: Tensor  # (3, H, W) uint8
     order: Tensor  # (H, W): each pixel's place, from 0, in the order in which pixels are hidden
 
-    def cover(self, image: Tensor, ratio: float) -> tuple[Tensor, Tensor]:
-        """The image with a share of it hidden, (3, H, W), and where, (H, W) bool."""
-        mask = self.order < round(ratio * self.order.numel())
+    def cover(self, image: Tensor, ratio: float, region: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """The image with a share of a region hidden, (3, H, W), and where, (H, W) bool.
+
+        Args:
+            image: (3, H, W) uint8.
+            ratio: hidden share of the region's pixels.
+            region: (H, W) bool, at least one pixel; the whole image if not given.
+        """
+        reached = (self.order if region is None else self.order[region]).flatten().sort().values
+        hidden = round(ratio * len(reached))
+        mask = self.order <= reached[hidden - 1] if hidden else torch.zeros_like(self.order, dtype=torch.bool)
         return torch.where(mask, self.pixels, image), mask
 
 

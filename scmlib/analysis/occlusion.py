@@ -1,18 +1,22 @@
-"""Occlusion on purpose: hide a known share of a picture, and see how a model's figures fall as the share grows.
+"""Occlusion on purpose: hide a known share of the visible person, and see how a model's metrics fall as it grows.
+
+Where no truth is at hand the share is one of the picture. The table names which, for the two can't be compared.
 
 Lesson: notebooks/04_occlusion_evaluation.ipynb.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import product
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional as F
 from tqdm.auto import tqdm
 
 from scmlib.analysis.occluders import KINDS, _check, draw_occluder
@@ -20,6 +24,7 @@ from scmlib.analysis.statistics import bootstrap_bands
 from scmlib.data.datasets import ReidDataset
 from scmlib.data.images import read_pictures, to_float
 from scmlib.data.records import Record
+from scmlib.data.truth import PERSON, read_truth, region_share, truth_path
 from scmlib.errors import BadInput
 from scmlib.evaluation import embed_test, rank_records
 from scmlib.inference import embed
@@ -28,7 +33,23 @@ from scmlib.ranking import Floats, rank
 
 RATIOS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
 
+# What a hidden share is one of.
+PERSON_SHARE, PICTURE_SHARE = "the visible person", "the picture"
+
+ALL = "all"  # the group of every embedding
+
 QUERIES = 64  # hidden at once, to bound memory
+
+
+def embedding_groups(names: Sequence[str]) -> dict[str, list[int]]:
+    """Embeddings that are ranked together, by the group's name: all of them, and those of one kind each.
+
+    Args:
+        names: a model's `embedding_names`.
+    """
+    kinds = {"global": "global", "cooperative": "cooperative", "parts": "competitive"}
+    chosen = {group: [i for i, name in enumerate(names) if name.startswith(kind)] for group, kind in kinds.items()}
+    return {ALL: list(range(len(names)))} | {group: found for group, found in chosen.items() if found}
 
 
 def sweep(
@@ -38,17 +59,22 @@ def sweep(
     kinds: Sequence[str] = KINDS,
     ratios: Sequence[float] = RATIOS,
     positions: Sequence[str] = ("random",),
+    groups: Mapping[str, Sequence[int]] | None = None,
     seed: int = 0,
     workers: int = 0,
     progress: bool = False,
 ) -> pd.DataFrame:
-    """Figures of a data set whose queries are hidden on purpose; its gallery stays as it is.
+    """Metrics of a data set whose queries are hidden on purpose; its gallery stays as it is.
+
+    Where the data have index maps, the share is one of the *visible person*: 0.3 hides three tenths of the person's
+    pixels that the query shows, wherever the person stands and however large it is. Elsewhere it is a share of the
+    picture, of which an occluder beside the person hides nothing that counts.
 
     The occluder of a query depends on `seed` and its place among the queries alone, and grows in place, so that the
-    figures of different ratios are paired. Whom the kind "person" pastes is another identity of the query set, and so
+    metrics of different ratios are paired. Whom the kind "person" pastes is another identity of the query set, and so
     mostly somebody whom the gallery shows too. Queries without a true match count in nothing.
 
-    The bands hold 95 % of the figures of 1,000 bootstrap resamples of the queries (percentiles), the same resamples for
+    The bands hold 95 % of 1,000 bootstrap resamples of the queries' identities (percentiles), the same resamples for
     every condition: of two conditions whose bands overlap, one can still be better on nearly every resample.
 
     Args:
@@ -57,12 +83,14 @@ def sweep(
         kinds: of `KINDS`.
         ratios: hidden shares, see `occlude`; 0 is always among them, and is embedded once.
         positions: of `POSITIONS`.
+        groups: embeddings that are ranked together, see `embedding_groups`; all together if not given.
         seed: of occluders and of the bootstrap.
         workers: processes that read whole images.
         progress: whether to show progress bars.
 
     Returns:
-        A row for each kind, position and ratio, with the columns kind, position, ratio, mAP, mAP_low, mAP_high, top1,
+        A row for each group, kind, position and ratio, with the columns embeddings (the group), kind, position, hidden
+        (what the ratio is a share of, `PERSON_SHARE` or `PICTURE_SHARE`), ratio, mAP, mAP_low, mAP_high, top1,
         top1_low, top1_high (shares in [0, 1]), and queries, the number that counted.
 
     Raises:
@@ -73,46 +101,69 @@ def sweep(
     shares = sorted({float(ratio) for ratio in ratios} - {0.0})
     if not shares:
         raise BadInput("Nothing would be hidden: give a hidden share above 0.")
+    groups = groups or {ALL: range(len(model.embedding_names))}
     query, gallery = embed_test(model, dataset, workers=workers, progress=progress)
-    groups = list(dict.fromkeys(product(kinds, positions)))
-    scores = _scores(model, dataset, query, gallery, groups, shares, seed, progress)
-    figures = np.stack([scores.mean(2), *bootstrap_bands(scores, seed=seed)], 2).reshape(len(scores), 6)
-    rows = np.arange(1, len(scores)).reshape(len(groups), len(shares))
-    rows = np.pad(rows, ((0, 0), (1, 0)))  # the unhidden row leads every group
+    sides = {name: Side(_only(query, model, kept), _only(gallery, model, kept), kept) for name, kept in groups.items()}
+    conditions = list(dict.fromkeys(product(kinds, positions)))
+    counted, scores = _scores(model, dataset, sides, conditions, shares, seed, progress)
+    identities = [dataset.query[i].identity for i in counted]
+    metrics = np.stack([scores.mean(-1), *bootstrap_bands(scores, identities, seed=seed)], -1)  # (groups, rows, 2, 3)
+    rows = np.arange(1, scores.shape[1]).reshape(len(conditions), len(shares))
+    rows = np.pad(rows, ((0, 0), (1, 0)))  # the unhidden row leads every condition
+    hidden = PERSON_SHARE if _has_truth(dataset) else PICTURE_SHARE
     table = pd.DataFrame(
-        [(*group, share) for group in groups for share in (0.0, *shares)], columns=["kind", "position", "ratio"]
+        [(name, *c, hidden, share) for name in groups for c in conditions for share in (0.0, *shares)],
+        columns=["embeddings", "kind", "position", "hidden", "ratio"],
     )
-    table[["mAP", "mAP_low", "mAP_high", "top1", "top1_low", "top1_high"]] = figures[rows.ravel()]
-    return table.assign(queries=scores.shape[2])
+    columns = ["mAP", "mAP_low", "mAP_high", "top1", "top1_low", "top1_high"]
+    table[columns] = metrics[:, rows.ravel()].reshape(len(table), 6)
+    return table.assign(queries=len(counted))
+
+
+class Side(NamedTuple):
+    """Some of the embeddings of whole queries and of the gallery, L2-normalised together."""
+
+    query: NDArray[np.float32]
+    gallery: NDArray[np.float32]
+    kept: Sequence[int]
+
+
+def _only(embedded: NDArray[np.float32], model: SCM, kept: Sequence[int]) -> NDArray[np.float32]:
+    """Some of the 3 + P embeddings, (N, len(kept) * D), L2-normalised together."""
+    each = torch.from_numpy(embedded).reshape(len(embedded), len(model.embedding_names), -1)  # (N, 3 + P, D)
+    return F.normalize(each[:, list(kept)].flatten(1), dim=1).numpy()
 
 
 def _scores(
     model: SCM,
     dataset: ReidDataset,
-    query: NDArray[np.float32],
-    gallery: NDArray[np.float32],
-    groups: Sequence[tuple[str, str]],
+    sides: Mapping[str, Side],
+    conditions: Sequence[tuple[str, str]],
     shares: Sequence[float],
     seed: int,
     progress: bool,
-) -> Floats:
-    """Each counted query's average precision, and whether its rank 1 is right, in every condition.
+) -> tuple[NDArray[np.intp], Floats]:
+    """The queries that count, and each one's average precision, and whether its rank 1 is right, in every condition.
 
     Returns:
-        (1 + conditions, 2, Q): row 0 with nothing hidden, then a row for each group and share.
+        (Q,) positions, and (groups, 1 + conditions, 2, Q): row 0 with nothing hidden, then a row for each condition and
+        share.
     """
-    whole = rank_records(query, gallery, dataset.query, dataset.gallery)
-    counted = np.flatnonzero(np.isfinite(whole.ap))
-    scores = np.empty((1 + len(groups) * len(shares), 2, len(counted)))
-    scores[0] = whole.ap[counted], whole.first_match[counted] == 0
+    whole = [rank_records(side.query, side.gallery, dataset.query, dataset.gallery) for side in sides.values()]
+    counted = np.flatnonzero(np.isfinite(whole[0].ap))
+    scores = np.empty((len(sides), 1 + len(conditions) * len(shares), 2, len(counted)))
+    for group, ranking in enumerate(whole):
+        scores[group, 0] = ranking.ap[counted], ranking.first_match[counted] == 0
     ids, cams = _labels(dataset.gallery)
     for start in tqdm(range(0, len(counted), QUERIES), "hidden queries", unit="batch", disable=not progress):
         batch = counted[start : start + QUERIES]
         own_ids, own_cams = _labels([dataset.query[i] for i in batch])
-        for row, images in enumerate(_hidden(dataset, batch, model.image_size, groups, shares, seed), 1):
-            ranking = rank(embed(model, to_float(images)), gallery, own_ids, ids, own_cams, cams)
-            scores[row, :, start : start + len(batch)] = ranking.ap, ranking.first_match == 0
-    return scores
+        for row, images in enumerate(_hidden(dataset, batch, model.image_size, conditions, shares, seed), 1):
+            embedded = embed(model, to_float(images))
+            for group, side in enumerate(sides.values()):
+                ranking = rank(_only(embedded, model, side.kept), side.gallery, own_ids, ids, own_cams, cams)
+                scores[group, row, :, start : start + len(batch)] = ranking.ap, ranking.first_match == 0
+    return counted, scores
 
 
 def _labels(records: Sequence[Record]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -121,25 +172,32 @@ def _labels(records: Sequence[Record]) -> tuple[NDArray[np.int64], NDArray[np.in
     return ids, cams
 
 
+def _has_truth(dataset: ReidDataset) -> bool:
+    return all(truth_path(record.path).is_file() for record in dataset.query)
+
+
 def _hidden(
     dataset: ReidDataset,
     batch: NDArray[np.intp],
     size: tuple[int, int],
-    groups: Sequence[tuple[str, str]],
+    conditions: Sequence[tuple[str, str]],
     shares: Sequence[float],
     seed: int,
 ) -> Iterator[Tensor]:
-    """Some of the queries, (B, 3, H, W) uint8, under one condition after the other; groups are (kind, position)."""
-    images = _read(dataset, batch, size)
-    pasted = any(kind == "person" for kind, _ in groups)
+    """Some of the queries, (B, 3, H, W) uint8, under one condition (kind, position) and share after the other."""
+    images, regions = _read(dataset, batch, size), torch.ones(len(batch), *size, dtype=torch.bool)
+    if _has_truth(dataset):
+        regions = region_share(read_truth([dataset.query[i].path for i in batch]), PERSON, size) > 0.5
+    pasted = any(kind == "person" for kind, _ in conditions)
     people = _read(dataset, _others(dataset, batch, seed), size) if pasted else images
-    for kind, position in groups:
+    for kind, position in conditions:
         occluders = [
             draw_occluder(kind, position, size, (seed, int(i)), [person])
             for i, person in zip(batch, people, strict=True)
         ]
         for share in shares:
-            yield torch.stack([o.cover(image, share)[0] for o, image in zip(occluders, images, strict=True)])
+            covered = zip(occluders, images, regions, strict=True)
+            yield torch.stack([occluder.cover(image, share, region)[0] for occluder, image, region in covered])
 
 
 def _read(dataset: ReidDataset, queries: Iterable[int], size: tuple[int, int]) -> Tensor:
@@ -158,13 +216,14 @@ def robustness(table: pd.DataFrame) -> dict[str, float]:
     """How much of its mAP a model keeps when queries are hidden, by kind of occluder and over all kinds.
 
     The mean of mAP over positions and over ratios above 0, divided by mAP at ratio 0: 1 for a model that occlusion
-    doesn't touch. It depends on the ratios, so compare it between sweeps of the same ratios only.
+    doesn't touch. It depends on the ratios and on what they are shares of, so compare it between sweeps of the same
+    ratios only.
 
     Args:
-        table: what `sweep` returns.
+        table: what `sweep` returns, of one group of embeddings.
 
     Returns:
-        A figure for each kind, and "overall", their mean.
+        A number for each kind, and "overall", their mean.
     """
     whole = table.loc[table["ratio"] == 0, "mAP"].iloc[0]
     kept = table[table["ratio"] > 0].groupby("kind", sort=False)["mAP"].mean() / whole

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from scmlib.analysis.statistics import Map, spearman
+from scmlib.analysis.statistics import Map, bootstrap_bands, spearman
 from scmlib.backbone import STRIDE
 from scmlib.data.datasets import ReidDataset
 from scmlib.data.images import read_pictures, to_float
@@ -96,41 +96,66 @@ def sensitivity_maps(
     return np.stack([sensitivity(model, picture, match, patch=patch) for picture, match in bar])
 
 
-def agreement(model: SCM, queries: Sequence[Record], falls: Map, *, seed: int = 0) -> pd.DataFrame:
+def agreement(
+    model: SCM, queries: Sequence[Record], falls: Map, *, interior: bool = True, seed: int = 0
+) -> pd.DataFrame:
     """Do the masks look where the match rests? Rank correlation of each query's sensitivity map with other maps.
 
-    The maps: `cooperative`, the query's cooperative mask; and what to hold it against: `another's`, the cooperative
-    mask of another identity's query, which knows where people mostly stand but not this one; `centre`, nearness to the
-    image's centre; `noise`, uniform; and `person`, the visible person's share of each cell, where the world knows it.
+    The maps: `cooperative`, the query's cooperative mask; and what to hold it against: `mean mask`, the mean of the
+    other identities' cooperative masks, which can't see this picture; `another's`, the cooperative mask of one of them;
+    `centre`, nearness to the image's centre; `noise`, uniform; and `person`, the visible person's share of each cell,
+    where the world knows it.
+
+    Squares on border cells hide less, whatever lies there, and people seldom stand there: both maps are low at the
+    border for reasons that have nothing to do with sight. So only interior cells count, unless all are asked for.
 
     Args:
         model: stays where it is.
-        queries: N images.
+        queries: N images, of two identities or more.
         falls: (N, h, w), their sensitivity maps.
+        interior: whether the outermost rows and columns of cells are left out.
         seed: of the noise.
 
     Returns:
-        A tidy table with the columns image, map, spearman.
+        A tidy table with the columns image, identity, map, spearman.
 
     Raises:
         BadInput: an image that can't be read, or queries of one identity only.
     """
     cooperative = masks_of(model, read_pictures(queries, model.image_size)).sum(1).numpy()  # (N, h, w)
     N, h, w = cooperative.shape
+    identities = np.array([record.identity for record in queries])
+    others = _others(queries)
     maps = {
         "cooperative": cooperative,
-        "another's": cooperative[_others(queries)],
+        "mean mask": np.stack([cooperative[identities != identity].mean(0) for identity in identities]),
+        "another's": cooperative[others],
         "centre": np.broadcast_to(_centre(h, w), (N, h, w)),
         "noise": np.random.default_rng(seed).random((N, h, w)),
     }
     paths = [record.path for record in queries]
     if all(truth_path(path).is_file() for path in paths):
         maps["person"] = region_share(read_truth(paths), PERSON, (h, w)).numpy()
+    inside = np.s_[1:-1, 1:-1] if interior else np.s_[:, :]
     return pd.DataFrame(
-        (path.name, name, spearman(fall, drawn[i]))
-        for i, (path, fall) in enumerate(zip(paths, falls, strict=True))
+        (query.path.name, query.identity, name, spearman(fall[inside], drawn[i][inside]))
+        for i, (query, fall) in enumerate(zip(queries, falls, strict=True))
         for name, drawn in maps.items()
-    ).set_axis(["image", "map", "spearman"], axis=1)
+    ).set_axis(["image", "identity", "map", "spearman"], axis=1)
+
+
+def summary(table: pd.DataFrame) -> pd.Series[float]:
+    """Mean of correlations with its 95 % band over identities.
+
+    Args:
+        table: rows of one map, with the columns identity and spearman; NaN is left out.
+
+    Returns:
+        mean, low, high and count.
+    """
+    known = table.dropna()
+    low, high = bootstrap_bands(known["spearman"].to_numpy(), known["identity"].to_numpy())
+    return pd.Series({"mean": known["spearman"].mean(), "low": low, "high": high, "count": len(known)})
 
 
 def _others(queries: Sequence[Record]) -> list[int]:

@@ -7,27 +7,40 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scmlib.ranking import Floats
+from scmlib.ranking import Floats, Labels
 
 Map = NDArray[np.floating[Any]]
 
 RESAMPLES = 1000  # of the bootstrap
 
 
-def bootstrap_bands(scores: Floats, *, resamples: int = RESAMPLES, seed: int = 0) -> Floats:
-    """95 % bands of means over queries by the percentile bootstrap, every row on the same resamples.
+def bootstrap_bands(
+    scores: Floats, groups: Labels, *, weights: Floats | None = None, resamples: int = RESAMPLES, seed: int = 0
+) -> Floats:
+    """95 % bands of means by the percentile bootstrap (Efron and Tibshirani, 1993), every row on the same resamples.
+
+    Whole groups are drawn: the queries of one identity resemble one another, so they count as one witness. Bands over
+    single queries would be too narrow.
 
     Args:
         scores: (..., Q), a score for each query.
-        resamples: how often Q queries are drawn with replacement.
+        groups: (Q,), each query's identity.
+        weights: (..., Q), what each score is a part of: the band is that of sum of scores over sum of weights. Ones if
+            not given: the band of the mean.
+        resamples: how often as many groups as there are are drawn with replacement.
         seed: of the draws.
 
     Returns:
-        (2, ...): the 2.5th and the 97.5th percentile of the resamples' means.
+        (2, ...): the 2.5th and the 97.5th percentile of the resamples.
     """
-    Q = scores.shape[-1]
-    counts = np.random.default_rng(seed).multinomial(Q, np.full(Q, 1 / Q), resamples)  # (resamples, Q)
-    bands: Floats = np.percentile(scores @ counts.T / Q, (2.5, 97.5), axis=-1)
+    _, group = np.unique(groups, return_inverse=True)
+    member = np.eye(group.max() + 1)[group]  # (Q, G)
+    G = member.shape[1]
+    counts = np.random.default_rng(seed).multinomial(G, np.full(G, 1 / G), resamples)  # (resamples, G)
+    sums, whole = (x @ member @ counts.T for x in (scores, np.ones_like(scores) if weights is None else weights))
+    # A resample without any weight says nothing.
+    drawn = np.divide(sums, whole, out=np.full_like(sums, np.nan), where=whole > 0)
+    bands: Floats = np.nanpercentile(drawn, (2.5, 97.5), axis=-1)
     return bands
 
 

@@ -23,6 +23,8 @@ from scmlib.cli.options import (
 )
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from scmlib.runs import Study
 
 
@@ -42,28 +44,111 @@ def looking(command: Callable[..., None]) -> Callable[..., None]:
     return opening
 
 
+def records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows of a table for JSON, which has null but no NaN."""
+    rows: list[dict[str, Any]] = json.loads(table.to_json(orient="records"))
+    return rows
+
+
+def mask_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """A row for each set of masks of `score_methods`: the cooperative mask's scores, and the agreement of the parts."""
+    together = table[table["mask"].isin(["cooperative", "competitive, strongest"])]
+    shown = together.pivot(index="method", columns="score", values="value").reindex(table["method"].unique())
+    return records(shown.reset_index(names="masks").rename(columns={"person": "lift", "occluder": "lift_occluder"}))
+
+
 @click.command()
 @looking
-def scores(study: Study, folder: Path) -> None:
-    """Score the masks against a world's known answers, beside five simpler kinds of masks."""
+@click.option(
+    "--beside",
+    "others",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Another run of the same kind: how alike are the masks of the two? May be given again.",
+)
+@json_option
+def scores(study: Study, folder: Path, others: tuple[Path, ...], as_json: bool) -> None:
+    """Score the masks against a world's known answers, beside masks that see less and bounds that know more."""
+    import numpy as np
     import torch
 
     from scmlib import figures
-    from scmlib.analysis.mask_baselines import score_methods
-    from scmlib.checkpoints import model_for
+    from scmlib.analysis.mask_baselines import CLUSTERED, LEARNED, Views, mask_methods, score_methods, training_pool
+    from scmlib.analysis.mask_scores import Shares, ceilings, match_parts
+    from scmlib.checkpoints import load_model, model_for
     from scmlib.data.truth import read_truth
-    from scmlib.figures.masks import draw_scores, summarise
+    from scmlib.demo import counterfactual_pairs
+    from scmlib.figures.masks import summarise
     from scmlib.files import write_atomically
+    from scmlib.inference import masks_of
 
     model, settings, data = study.model, study.settings, study.data
-    paths, pictures = [record.path for record in data.query], study.pictures(data.query)
+    queries, training = (
+        Views(study.pictures(records), read_truth([record.path for record in records]))
+        for records in (data.query, training_pool(data))
+    )
     torch.manual_seed(settings.seed)
     untrained = model_for(settings, data.num_classes).to(next(model.parameters()).device)
-    table = score_methods(model, untrained, pictures, read_truth(paths), seed=settings.seed, progress=True)
+    methods = mask_methods(model, untrained, training, seed=settings.seed)
+    identities = np.array([record.identity for record in data.query])
+    pairs = counterfactual_pairs(data.query, model.image_size, progress=True)
+    table = score_methods(methods, queries, identities, pairs, progress=True)
+    limits = ceilings(Shares.of(queries.truth, model.config.grid), model.config.num_parts)
+    learned = masks_of(model, queries.pictures)
+    alike = {str(run): match_parts(learned, masks_of(load_model(run)[0], queries.pictures))[1] for run in others}
     write_atomically(folder / "mask_scores.csv", table.to_csv(index=False).encode())
+    drawn = figures.save(figures.draw_scores(table), folder / "mask_scores.png")
+    if as_json:
+        answer = {"dataset": data.name, "rows": mask_rows(table), "scores": records(table)}
+        limits["lift"] = limits.pop("person")
+        click.echo(json.dumps(answer | {"ceilings": limits, "alike": alike}))
+        return
     click.echo(summarise(table).T.to_string(float_format="{:.2f}".format))
-    click.echo(f"Every mask stands in {folder / 'mask_scores.csv'}; ", nl=False)
-    click.echo(f"drawn in {figures.save(draw_scores(table), folder / 'mask_scores.png')}.")
+    own = table[(table["method"] == LEARNED) & (table["mask"] == "cooperative")]
+    for row in records(own[own["score"].isin(["hidden", "visible", "background"])]):
+        click.echo(f"An occluder changes the cooperative mask on {row['score']} cells by {row['value']:+.1%}", nl=False)
+        click.echo(f" (95 % band over identities {row['low']:+.1%} to {row['high']:+.1%}).")
+    click.echo(
+        f"No mask on this grid has a lift above {limits['person']:.2f} or a part agreement above {limits['parts']:.2f}."
+        " Lift rewards peaked masks and isn't quality: compare auc and ap. "
+        f"Sets clustered picture by picture are scored on {min(CLUSTERED, len(identities))} pictures, others on all."
+    )
+    for run, overlaps in alike.items():
+        click.echo(f"Overlap with the masks of {run}, part by part: {', '.join(f'{x:.2f}' for x in overlaps)}.")
+    click.echo(f"Every mask stands in {folder / 'mask_scores.csv'}; drawn in {drawn}.")
+
+
+@click.command()
+@looking
+@workers_option
+@json_option
+def swap(study: Study, folder: Path, workers: int, as_json: bool) -> None:
+    """Exchange the masks at test time: what are sight, position, walk and prior worth to the match?"""
+    import pandas as pd
+
+    from scmlib import figures
+    from scmlib.analysis.swap import METRICS, swap_masks
+    from scmlib.files import write_atomically
+
+    table = swap_masks(study.model, study.data, seed=study.settings.seed, workers=workers, progress=True)
+    write_atomically(folder / "swap.csv", table.to_csv(index=False).encode())
+    drawn = figures.save(figures.draw_swap(table), folder / "swap.png")
+    if as_json:
+        counts = {name: int(table[name].iloc[0]) for name in ("queries", "identities")}
+        rows = table.drop(columns=list(counts)).to_dict("records")
+        click.echo(json.dumps({"dataset": study.data.name, **counts, "rows": rows}))
+        return
+    shown = pd.DataFrame({"masks": table["masks"]})
+    for metric in METRICS:
+        shown[metric] = table[metric].map("{:.1%}".format)
+        ends = table[[f"{metric}_difference", f"{metric}_low", f"{metric}_high"]].itertuples(index=False)
+        shown[f"{metric} to own"] = ["{:+.1%} [{:+.1%}, {:+.1%}]".format(*values) for values in ends]
+    click.echo(shown.to_string(index=False))
+    click.echo(
+        f"{table['queries'].iloc[0]} queries of {table['identities'].iloc[0]} identities. Differences to the own masks "
+        "are paired by query; in brackets the 95 % band over identities. "
+        f"Everything stands in {folder / 'swap.csv'}; drawn in {drawn}."
+    )
 
 
 @click.command()
@@ -84,12 +169,15 @@ def occlusion(
     workers: int,
     as_json: bool,
 ) -> None:
-    """Hide a growing share of every query: mAP and rank-1 against it, for blocks, objects and other persons."""
+    """Hide a growing share of every visible person: mAP and rank-1 against it, for three kinds of occluders.
+
+    On data without known answers the share is one of the picture.
+    """
     import torch
 
     from scmlib import figures
     from scmlib.analysis.occluders import occlude
-    from scmlib.analysis.occlusion import RATIOS, robustness, sweep
+    from scmlib.analysis.occlusion import ALL, RATIOS, embedding_groups, robustness, sweep
     from scmlib.figures.occlusion import draw_growing_occluder, draw_sweep
     from scmlib.files import write_atomically
     from scmlib.inference import masks_of
@@ -100,13 +188,16 @@ def occlusion(
         data,
         ratios=ratios or RATIOS,
         positions=positions or ("random",),
+        groups=embedding_groups(model.embedding_names),
         seed=seed,
         workers=workers,
         progress=True,
     )
-    kept = robustness(table)
+    together = table[table["embeddings"] == ALL]
+    kept = robustness(together)
     write_atomically(folder / "occlusion.csv", table.to_csv(index=False).encode())
-    drawn = figures.save(draw_sweep(table), folder / "occlusion.png")
+    drawn = figures.save(draw_sweep(together), folder / "occlusion.png")
+    figures.save(figures.draw_embedding_sweep(table), folder / "occlusion_embeddings.png")
     picture = study.pictures(data.query[:1])[0]
     strip = [occlude(picture, kind="object", ratio=r, position="bottom", seed=seed) for r in RATIOS]
     seen, hidden = (torch.stack(tensors) for tensors in zip(*strip, strict=True))
@@ -115,11 +206,15 @@ def occlusion(
     if as_json:
         click.echo(json.dumps({"dataset": data.name, "robustness": kept, "sweep": table.to_dict("records")}))
         return
-    shown = table.pivot(index="ratio", columns=["position", "kind"], values="mAP")
-    click.echo(f"mAP against the hidden share:\n{shown.to_string(float_format='{:.1%}'.format)}")
+    shown = together.pivot(index="ratio", columns=["position", "kind"], values="mAP")
+    said = f"share of {table['hidden'].iloc[0]} that is hidden"
+    click.echo(f"mAP against the {said}:\n{shown.to_string(float_format='{:.1%}'.format)}")
+    by_group = table.pivot_table(index="ratio", columns="embeddings", values="mAP", sort=False)
+    click.echo(f"By embeddings, mean over kinds and positions:\n{by_group.to_string(float_format='{:.1%}'.format)}")
     told = ", ".join(f"{kind} {share:.0%}" for kind, share in kept.items())
     click.echo(f"Kept of the unhidden mAP, mean over the ratios above 0: {told}.")
     click.echo(f"Everything stands in {folder / 'occlusion.csv'}; drawn in {drawn}, ", nl=False)
+    click.echo(f"by embeddings in {folder / 'occlusion_embeddings.png'}, ", nl=False)
     click.echo(f"the first query's masks behind a growing object in {folder / 'occlusion_masks.png'}.")
 
 
@@ -128,6 +223,8 @@ def occlusion(
 @click.option("--queries", default=40, show_default=True, type=click.IntRange(2), help="How many, evenly spaced.")
 def sensitivity(study: Study, folder: Path, queries: int) -> None:
     """Hide queries place by place: does the match rest on what the masks show?"""
+    import pandas as pd
+
     from scmlib import figures
     from scmlib.analysis import sensitivity as places
     from scmlib.files import write_atomically
@@ -136,10 +233,12 @@ def sensitivity(study: Study, folder: Path, queries: int) -> None:
     model, data = study.model, study.data
     looked, matches = places.true_matches(data, queries)
     falls = places.sensitivity_maps(model, looked, matches, progress=True)
-    table = places.agreement(model, looked, falls)
+    cells = {"interior": True, "all": False}
+    tables = {name: places.agreement(model, looked, falls, interior=inside) for name, inside in cells.items()}
+    table = pd.concat([table.assign(cells=name) for name, table in tables.items()])
     write_atomically(folder / "sensitivity.csv", table.to_csv(index=False).encode())
-    click.echo("Rank correlation of the sensitivity map with other maps, over the queries:")
-    summary = table.groupby("map", sort=False)["spearman"].agg(["mean", "std", "count"])
+    click.echo("Rank correlation of the sensitivity map with other maps: mean and 95 % band over identities.")
+    summary = table.groupby(["cells", "map"], sort=False)[["identity", "spearman"]].apply(places.summary)
     click.echo(summary.to_string(float_format="{:.2f}".format))
     pictures = study.pictures(looked[:4])
     figure = figures.draw_sensitivity(

@@ -34,7 +34,7 @@ CHAPTERS = (
     (data.prepare, data.inspect),
     (training.train, training.recipes),
     (evaluation.evaluate, evaluation.masks),
-    (analysis.scores, analysis.occlusion, analysis.sensitivity, analysis.clinic, analysis.ablation),
+    (analysis.scores, analysis.swap, analysis.occlusion, analysis.sensitivity, analysis.clinic, analysis.ablation),
 )
 for chapter in CHAPTERS:
     for command in chapter:

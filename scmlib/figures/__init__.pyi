@@ -14,9 +14,11 @@ from .masks import draw_diffusion as draw_diffusion
 from .masks import draw_masks as draw_masks
 from .masks import draw_prior as draw_prior
 from .masks import draw_scores as draw_scores
+from .masks import draw_swap as draw_swap
 from .masks import overlay as overlay
 from .masks import summarise as summarise
 from .occlusion import draw_agreement as draw_agreement
+from .occlusion import draw_embedding_sweep as draw_embedding_sweep
 from .occlusion import draw_growing_occluder as draw_growing_occluder
 from .occlusion import draw_mass as draw_mass
 from .occlusion import draw_sensitivity as draw_sensitivity

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize, TwoSlopeNorm
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -20,10 +20,12 @@ from scmlib.errors import BadInput
 from scmlib.figures.grids import BAR, LEGEND, colour_bar, picture_grid
 from scmlib.figures.panels import blocks, draw_panels
 from scmlib.figures.style import (
+    CONTROL,
     HEAT,
     LINES,
     MARKERS,
     MASKS,
+    SCM,
     draw_regions,
     folded,
     new_figure,
@@ -42,8 +44,20 @@ GROUPS = tuple(zip(series(2), MARKERS, LINES, strict=False))  # colour, marker a
 
 LIFTS = ("person", "occluder")
 
-# Which way good masks go. No score stands alone: a uniform mask covers everything.
-WANTED = {"person": "↑", "occluder": "↓", "coverage": "↑", "parts": "↑", "overlap": "↓", "shrink": "↑"}
+# Which way good masks go; nothing where neither is better. No score stands alone: a uniform mask covers everything.
+WANTED = {
+    "auc": "↑",
+    "ap": "↑",
+    "person": "↑",
+    "occluder": "↓",
+    "coverage": "↑",
+    "parts": "↑",
+    "overlap": "↓",
+    "hidden": "↓",
+    "visible": "0",
+    "background": "0",
+    "picture_dependent": "",
+}
 
 
 def draw_cut(points: Floats, affinity: Floats, values: Floats) -> Figure:
@@ -120,7 +134,7 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def draw_scores(table: pd.DataFrame) -> Figure:
-    """Heat maps of `summarise`: lifts on the left, all other scores on the right.
+    """Heat maps of the cooperative mask's scores, and of what only the competitive ones have: lifts left, others right.
 
     White is a lift of 1 and any other score of 0; purple lies above, orange below. The colour scales are fixed, so
     that figures of two runs can be laid side by side; values beyond them take the last colour, and every cell says
@@ -129,24 +143,31 @@ def draw_scores(table: pd.DataFrame) -> Figure:
     Args:
         table: what `score_methods` gives.
     """
-    values = summarise(table)
-    names = [column.replace(",", "") for column in values.columns]
+    every = summarise(table)
+    scores = list(table["score"].unique())
+    columns = [next(c for c in (f"{s}, cooperative", f"{s}, competitive") if c in every) for s in scores]
+    values = every[columns].set_axis(scores, axis=1)
     said = "; ".join(
-        f"{method}: " + ", ".join(f"{name} {_written(x)}" for name, x in zip(names, row, strict=True))
-        for method, row in zip(values.index, values.to_numpy(), strict=True)
+        f"{method}: " + ", ".join(f"{str(name).replace('_', ' ')} {_written(x)}" for name, x in row.items())
+        for method, row in values.iterrows()
     )
     values.index = pd.Index(folded(map(str, values.index), 24))
     figure = new_figure(
-        10.5, rows_height(list(values.index)) + 2.5, f"Scores of the masks of {len(values)} methods. {said}."
+        12.5, rows_height(list(values.index)) + 2.5, f"Scores of the masks of {len(values)} methods. {said}."
     )
-    is_lift = values.columns.str.startswith(LIFTS)
-    lifts, others = values.loc[:, is_lift], values.loc[:, ~is_lift]
+    lifts, others = (
+        values[[name for name in scores if name in LIFTS]],
+        values.drop(columns=list(LIFTS), errors="ignore"),
+    )
     left, right = figure.subplots(1, 2, width_ratios=[lifts.shape[1], others.shape[1]])
     _heat_map(left, lifts, TwoSlopeNorm(1, 0, 4), "lift")
     _heat_map(right, others, Normalize(-1, 1), "score")
-    left.set(title="Lift on the visible person and on the occluder", ylabel="method")
+    left.set(title="Lift", ylabel="method")
     right.set(title="All other scores", ylabel="", yticks=[])
-    figure.supxlabel("Competitive: mean over masks or pairs. The arrow points the way good masks go.", fontsize="small")
+    figure.supxlabel(
+        "Of the cooperative mask; parts and overlap of the competitive ones. The arrow points the way good masks go.",
+        fontsize="small",
+    )
     return figure
 
 
@@ -161,10 +182,43 @@ def _heat_map(axes: Axes, values: pd.DataFrame, norm: Normalize, label: str) -> 
     sns.heatmap(values, ax=axes, cmap=HEAT, norm=norm, annot=values.map(_written), fmt="", linewidths=1, cbar_kws=bar)
     for row, column in np.argwhere(values.isna().to_numpy()):  # seaborn leaves these cells empty
         axes.text(column + 0.5, row + 0.5, "-", ha="center", va="center")
-    names = [column.split(", ") for column in values.columns]
-    axes.set_xticklabels([f"{score} {WANTED[score]}\n{masks}" for score, masks in names], rotation=0)
+    names = [f"{score} {WANTED[score]}".replace("_", "\n").strip() for score in map(str, values)]
+    axes.set_xticklabels(names, rotation=0)
     axes.set_xlabel("")
     axes.tick_params(length=0)
+
+
+def draw_swap(table: pd.DataFrame) -> Figure:
+    """What mAP, rank-1 and mINP lose or gain when the masks are exchanged, with bands over identities.
+
+    Args:
+        table: what `swap_masks` gives.
+    """
+    metrics = {"mAP": "mAP", "top1": "rank-1", "mINP": "mINP"}
+    own, others = table.iloc[0], table.iloc[1:]
+    said = "; ".join(
+        f"{row['masks']} {row['mAP_difference']:+.1%} ({row['mAP_low']:+.1%} to {row['mAP_high']:+.1%})"
+        for _, row in others.iterrows()
+    )
+    figure = new_figure(
+        10,
+        rows_height(list(others["masks"])) + 1.4,
+        f"With its own masks the network has an mAP of {own['mAP']:.1%} on {own['queries']} queries. "
+        f"With others, the difference and its 95 % band: {said}.",
+    )
+    at = np.arange(len(others))
+    for axes, (name, title) in zip(figure.subplots(1, 3, sharey=True), metrics.items(), strict=True):
+        apart = others[f"{name}_difference"]
+        reach = np.stack([apart - others[f"{name}_low"], others[f"{name}_high"] - apart])
+        axes.errorbar(apart, at, xerr=reach, fmt="o", color=CONTROL, capsize=4, lw=2, ms=6)
+        axes.axvline(0, color=SCM, lw=1.5, zorder=0)
+        axes.set(title=f"{title}, own masks {own[name]:.1%}", ylim=(len(others) - 0.5, -0.5))
+        axes.set_yticks(at, others["masks"])
+        axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        axes.xaxis.set_major_locator(MaxNLocator(5))
+        sns.despine(ax=axes)
+    figure.supxlabel("difference to the own masks, in points; bands: 95 %, over identities", fontsize="small")
+    return figure
 
 
 def draw_masks(

@@ -16,7 +16,24 @@ from scmlib.analysis.mask_scores import mass_on
 from scmlib.analysis.statistics import Map, spearman
 from scmlib.figures.grids import BAR, colour_bar, picture_grid
 from scmlib.figures.masks import overlay
-from scmlib.figures.style import CONTROL, HEAT, LINES, MARKERS, SCM, folded, new_figure, rows_height, series, to_array
+from scmlib.figures.style import (
+    COMPETITIVE,
+    CONTROL,
+    COOPERATIVE,
+    GLOBAL,
+    HEAT,
+    LINES,
+    MARKERS,
+    SCM,
+    folded,
+    new_figure,
+    rows_height,
+    series,
+    to_array,
+)
+
+# The colour of each group of embeddings.
+EMBEDDINGS = {"all": SCM, "global": GLOBAL, "cooperative": COOPERATIVE, "parts": COMPETITIVE}
 
 sns = lazy_loader.load("seaborn")  # loads when first drawn with: it takes as long to import as torch
 
@@ -39,8 +56,8 @@ def draw_sweep(table: pd.DataFrame) -> Figure:
     figure = new_figure(
         9,
         0.5 + 3.1 * len(positions),
-        f"Metrics of {whole['queries']} queries as a share of each is hidden. Nothing hidden: mAP {whole['mAP']:.1%}, "
-        f"rank-1 {whole['top1']:.1%}. At {table['ratio'].max():.0%} hidden, {said}.",
+        f"Metrics of {whole['queries']} queries as a share of {whole['hidden']} is hidden. Nothing hidden: "
+        f"mAP {whole['mAP']:.1%}, rank-1 {whole['top1']:.1%}. At {table['ratio'].max():.0%} hidden, {said}.",
     )
     grid = figure.subplots(len(positions), 2, squeeze=False, sharex=True, sharey=True)
     for row, position in zip(grid, positions, strict=True):
@@ -57,9 +74,42 @@ def draw_sweep(table: pd.DataFrame) -> Figure:
             axes.grid(axis="y", alpha=0.3)
             sns.despine(ax=axes)
     for axes in grid[-1]:
-        axes.set_xlabel("hidden share of the query's area")
+        axes.set_xlabel(f"share of {whole['hidden']} that is hidden")
     grid[0, 0].legend(title="hidden by", frameon=False, loc="lower left")
-    figure.supxlabel("Bands: 95 % of bootstrap resamples of the queries.", fontsize="small")
+    figure.supxlabel("Bands: 95 % of bootstrap resamples of the identities.", fontsize="small")
+    return figure
+
+
+def draw_embedding_sweep(table: pd.DataFrame) -> Figure:
+    """Do the masked embeddings suffer less? mAP against the hidden share by group of embeddings, a panel a kind.
+
+    Args:
+        table: what `sweep` gives for several groups and one position.
+    """
+    groups, kinds = table["embeddings"].unique(), table["kind"].unique()
+    whole, last = table[table["ratio"] == 0], table[table["ratio"] == table["ratio"].max()]
+    kept = last.groupby("embeddings", sort=False)["mAP"].mean() / whole.groupby("embeddings", sort=False)["mAP"].mean()
+    said = ", ".join(f"{group} {share:.0%}" for group, share in kept.items())
+    figure = new_figure(
+        1.5 + 3.2 * len(kinds),
+        3.6,
+        f"mAP by group of embeddings as a share of {table['hidden'].iloc[0]} is hidden. At {table['ratio'].max():.0%}, "
+        f"the groups keep, mean over {', '.join(kinds)}: {said} of their own mAP.",
+    )
+    styles = list(zip(groups, (EMBEDDINGS[group] for group in groups), MARKERS, LINES, strict=False))
+    for axes, kind in zip(figure.subplots(1, len(kinds), sharey=True, squeeze=False)[0], kinds, strict=True):
+        for group, colour, marker, line in styles:
+            drawn = table[(table["embeddings"] == group) & (table["kind"] == kind)]
+            axes.plot(drawn["ratio"], drawn["mAP"], color=colour, marker=marker, ls=line, markersize=5, label=group)
+            axes.fill_between(drawn["ratio"], drawn["mAP_low"], drawn["mAP_high"], color=colour, alpha=0.12, lw=0)
+        axes.set(title=kind, ylim=(0, 1.02))
+        axes.set_xlabel(f"share of {table['hidden'].iloc[0]}\nthat is hidden")
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter(mpl.ticker.PercentFormatter(1))
+        sns.despine(ax=axes)
+    figure.axes[0].set_ylabel("mAP")
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside right center", title="embeddings")
+    figure.supxlabel("Bands: 95 % of bootstrap resamples of the identities.", fontsize="small")
     return figure
 
 

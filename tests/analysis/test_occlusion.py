@@ -13,11 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 from torch import Tensor
+from torch.nn import functional as F
 
-from scmlib.analysis.occluders import KINDS, POSITIONS, occlude
-from scmlib.analysis.occlusion import robustness, sweep
-from scmlib.analysis.statistics import bootstrap_bands
+from scmlib.analysis.occluders import KINDS, POSITIONS, draw_occluder, occlude
+from scmlib.analysis.occlusion import embedding_groups, robustness, sweep
 from scmlib.checkpoints import load_model
+from scmlib.data import truth
 from scmlib.data.datasets import ReidDataset, open_dataset
 from scmlib.data.images import read_image, to_float
 from scmlib.errors import BadInput
@@ -132,26 +133,28 @@ def test_bad_input_is_named(wrong: dict[str, Any], message: str) -> None:
         occlude(**arguments | wrong)
 
 
-def test_bootstrap_bands() -> None:
-    rng = np.random.default_rng(0)
-    scores = rng.random((2, 1, 2000))
-    low, high = bootstrap_bands(scores)
-    assert low.shape == (2, 1)
-    error = scores.std(-1) / np.sqrt(2000)  # the normal approximation
-    assert np.allclose(low, scores.mean(-1) - 1.96 * error, atol=0.2 * error.max())
-    assert np.allclose(high, scores.mean(-1) + 1.96 * error, atol=0.2 * error.max())
-    assert np.ptp(bootstrap_bands(np.ones((3, 50)))) < 1e-12
-    same = bootstrap_bands(np.stack([scores[0], scores[0] + 1]))
-    assert np.allclose(same[:, 1] - same[:, 0], 1)  # every row on the same resamples
+def test_share_of_a_region_is_hidden_wherever_it_lies() -> None:
+    region = torch.zeros(40, 20, dtype=torch.bool)
+    region[30:, 5:10] = True  # 50 pixels, far from where the occluder begins
+    occluder = draw_occluder("block", "top", (40, 20), seed=0)
+    for ratio in (0, 0.1, 0.5, 0.6):
+        image, mask = occluder.cover(IMAGE, ratio, region)
+        rows = 30 + 10 * ratio if ratio else 0  # a band from the top, pixel by pixel along its last row
+        assert rows - 1 <= mask.sum() / 20 <= rows + 1
+        assert (mask & region).sum() == round(50 * ratio)
+        assert torch.equal(image[:, ~mask], IMAGE[:, ~mask])
 
 
 TABLE = pd.DataFrame(
     [
-        (kind, "random", ratio, mAP, mAP - 0.1, mAP + 0.1, mAP, mAP - 0.1, mAP + 0.1, 7)
+        ("all", kind, "random", "the picture", ratio, mAP, mAP - 0.1, mAP + 0.1, mAP, mAP - 0.1, mAP + 0.1, 7)
         for kind, curve in {"block": (0.8, 0.6, 0.2), "person": (0.8, 0.4, 0.0)}.items()
         for ratio, mAP in zip((0.0, 0.25, 0.5), curve, strict=True)
     ],
-    columns=["kind", "position", "ratio", "mAP", "mAP_low", "mAP_high", "top1", "top1_low", "top1_high", "queries"],
+    columns=[
+        *("embeddings", "kind", "position", "hidden", "ratio"),
+        *("mAP", "mAP_low", "mAP_high", "top1", "top1_low", "top1_high", "queries"),
+    ],
 )
 
 
@@ -176,23 +179,34 @@ def test_sweep_equals_ranking_each_condition_by_itself(
     model: SCM, data: ReidDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("scmlib.analysis.occlusion.QUERIES", 4)
-    table = sweep(model, data, kinds=["object", "block"], ratios=[0.4, 0, 0.2], positions=["left", "random"], seed=3)
-    assert len(table) == 2 * 2 * 3
+    table = sweep(
+        model,
+        data,
+        kinds=["object", "block"],
+        ratios=[0.4, 0, 0.2],
+        positions=["left", "random"],
+        groups=embedding_groups(model.embedding_names),
+        seed=3,
+    )
+    assert len(table) == 4 * 2 * 2 * 3
     assert (table["queries"] == 9).all()
+    assert (table["hidden"] == "the visible person").all()
     assert list(table["ratio"][:3]) == [0, 0.2, 0.4]
-    gallery = embed(model, data.gallery)
+    parts = {"all": range(6), "global": [0, 2], "cooperative": [1], "parts": [3, 4, 5]}
+    gallery = embed(model, data.gallery).reshape(len(data.gallery), 6, -1)
+    people = np.isin(truth.read_truth([query.path for query in data.query]), truth.PERSON)
+    assert people.shape[1:] == model.image_size
     for row in table.to_dict("records"):
         hidden = [
-            occlude(
-                read_image(query.path, model.image_size),
-                kind=str(row["kind"]),
-                ratio=row["ratio"],
-                position=str(row["position"]),
-                seed=(3, i),
+            draw_occluder(str(row["kind"]), str(row["position"]), model.image_size, (3, i)).cover(
+                read_image(query.path, model.image_size), row["ratio"], torch.from_numpy(people[i])
             )[0]
             for i, query in enumerate(data.query)
         ]
-        ranking = rank_records(embed(model, to_float(torch.stack(hidden))), gallery, data.query, data.gallery)
+        kept = list(parts[str(row["embeddings"])])
+        embedded = embed(model, to_float(torch.stack(hidden))).reshape(len(data.query), 6, -1)
+        query, others = (F.normalize(torch.from_numpy(x[:, kept]).flatten(1), dim=1) for x in (embedded, gallery))
+        ranking = rank_records(query.numpy(), others.numpy(), data.query, data.gallery)
         assert row["mAP"] == pytest.approx(ranking.mAP, abs=1e-6)
         assert row["top1"] == pytest.approx(ranking.cmc[0])
         assert row["mAP_low"] <= row["mAP"] <= row["mAP_high"]
@@ -221,6 +235,7 @@ def test_fine_grained_images_are_framed_and_never_find_themselves(model: SCM, tm
     whole = evaluate(model, birds).ranking
     assert table["mAP"][0] == pytest.approx(whole.mAP)
     assert table["queries"][0] == whole.num_valid
+    assert set(table["hidden"]) == {"the picture"}  # nobody knows where the bird is
     unframed = [replace(record, margin=0) for record in birds.query]
     assert {record.margin for record in birds.query} == {32}
     assert not np.allclose(embed(model, birds.query), embed(model, unframed))

@@ -11,7 +11,7 @@ from scmlib.analysis.sensitivity import GREY, agreement, sensitivity, sensitivit
 from scmlib.analysis.statistics import spearman
 from scmlib.checkpoints import load_model
 from scmlib.data.datasets import ReidDataset, open_dataset
-from scmlib.data.images import read_image, to_float
+from scmlib.data.images import read_image, read_pictures, to_float
 from scmlib.errors import BadInput
 from scmlib.inference import embed, masks_of
 from scmlib.model import SCM
@@ -87,16 +87,22 @@ def test_agreement_of_a_run(model: SCM, data: ReidDataset) -> None:
     queries, matches = true_matches(data, 4)
     falls = sensitivity_maps(model, queries, matches)
     table = agreement(model, queries, falls)
-    assert list(table.columns) == ["image", "map", "spearman"]
-    assert list(table["map"].unique()) == ["cooperative", "another's", "centre", "noise", "person"]
-    assert len(table) == 4 * 5
+    assert list(table.columns) == ["image", "identity", "map", "spearman"]
+    assert list(table["map"].unique()) == ["cooperative", "mean mask", "another's", "centre", "noise", "person"]
+    assert len(table) == 4 * 6
+    assert list(table["identity"][::6]) == [query.identity for query in queries]
     assert table["spearman"].dropna().between(-1, 1).all()
     assert table.equals(agreement(model, queries, falls))
     image = read_image(queries[0].path, model.image_size)
     first = sensitivity(model, image, targets(model, matches[:1])[0])
     assert np.allclose(falls[0], first, atol=1e-5)
-    mask = masks_of(model, image[None]).sum(1)[0].numpy()
-    assert table["spearman"][0] == pytest.approx(spearman(first, mask), abs=0.02)
+    masks = masks_of(model, read_pictures(queries, model.image_size)).sum(1).numpy()
+    identities = np.array([query.identity for query in queries])
+    blind = masks[identities != identities[0]].mean(0)
+    interior = [spearman(first[1:-1, 1:-1], mask[1:-1, 1:-1]) for mask in (masks[0], blind)]
+    assert table["spearman"][:2].tolist() == pytest.approx(interior, abs=0.02)
+    whole = agreement(model, queries, falls, interior=False)["spearman"]
+    assert whole[:2].tolist() == pytest.approx([spearman(first, mask) for mask in (masks[0], blind)], abs=0.02)
 
 
 def test_images_without_known_answers_are_compared_with_the_other_maps(
@@ -108,6 +114,6 @@ def test_images_without_known_answers_are_compared_with_the_other_maps(
     queries, matches = true_matches(data, 2)
     falls = sensitivity_maps(model, queries, matches)
     table = agreement(model, [replace(queries[0], path=copied), queries[1]], falls)
-    assert list(table["map"].unique()) == ["cooperative", "another's", "centre", "noise"]
+    assert list(table["map"].unique()) == ["cooperative", "mean mask", "another's", "centre", "noise"]
     with pytest.raises(BadInput, match=f"All queries are of identity {queries[0].identity}"):
         agreement(model, queries[:1], falls[:1])

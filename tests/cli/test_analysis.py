@@ -25,11 +25,40 @@ def where(data_root: Path, tmp_path: Path) -> list[object]:
 
 
 def test_scores_of_a_run(run: Path, where: list[object], tmp_path: Path) -> None:
-    said = scm("scores", run, *where)
+    said = scm("scores", run, *where, "--beside", run)
     table = pd.read_csv(tmp_path / "mask_scores.csv")
-    assert list(table["method"].unique())[:2] == ["SCM", "SCM, mean mask"]
+    assert list(table["method"].unique())[:2] == ["SCM", "mean mask"]
     assert all(method in said for method in table["method"])
+    assert "No mask on this grid has a lift above" in said
+    assert "An occluder changes the cooperative mask on hidden cells by" in said
+    assert f"Overlap with the masks of {run}, part by part: 1.00, 1.00, 1.00." in said
     assert (tmp_path / "mask_scores.png").stat().st_size > 10_000
+
+
+def test_scores_for_scripts(run: Path, where: list[object], tmp_path: Path) -> None:
+    answer = json.loads(scm("scores", run, *where, "--json"))
+    table = pd.read_csv(tmp_path / "mask_scores.csv")
+    assert [row["masks"] for row in answer["rows"]] == list(table["method"].unique())
+    own = answer["rows"][0]
+    names = {"auc", "ap", "lift", "hidden", "visible", "background", "picture_dependent", "parts", "coverage"}
+    assert names <= set(own)
+    for name in names - {"lift", "parts"}:
+        row = table[(table["method"] == "SCM") & (table["mask"] == "cooperative") & (table["score"] == name)]
+        assert own[name] == pytest.approx(row["value"].item(), nan_ok=True)
+    assert answer["ceilings"]["lift"] >= max(row["lift"] for row in answer["rows"]) - 1e-6
+    assert 0 <= own["picture_dependent"] <= 1
+
+
+def test_swap_of_a_run(run: Path, where: list[object], tmp_path: Path) -> None:
+    answer = json.loads(scm("swap", run, *where, "--json"))
+    rows = {row["masks"]: row for row in answer["rows"]}
+    assert list(rows) == ["own", "mean", "other", "no walk", "no prior", "stripes", "uniform", "truth"]
+    assert rows["own"]["mAP_difference"] == 0
+    assert rows["mean"]["mINP_low"] <= rows["mean"]["mINP_difference"] <= rows["mean"]["mINP_high"]
+    said = scm("swap", run, *where)
+    assert f"{rows['truth']['mAP']:.1%}" in said
+    assert f"{answer['queries']} queries of {answer['identities']} identities" in said
+    assert (tmp_path / "swap.png").is_file()
 
 
 def test_clinic_of_a_run(run: Path, where: list[object], tmp_path: Path) -> None:
@@ -44,6 +73,9 @@ def test_occlusion_of_a_run(run: Path, where: list[object], tmp_path: Path) -> N
     assert list(table["ratio"].unique()) == [0, 0.3]
     assert set(table["kind"]) == {"block", "object", "person"} == set(answer["robustness"]) - {"overall"}
     assert len(answer["sweep"]) == len(table)
+    assert set(table["embeddings"]) == {"all", "global", "cooperative", "parts"}
+    assert set(table["hidden"]) == {"the visible person"}
+    assert (tmp_path / "occlusion_embeddings.png").is_file()
     assert (tmp_path / "occlusion.png").is_file()
     assert (tmp_path / "occlusion_masks.png").is_file()
     said = scm("occlusion", run, *where, "--ratio", 0.3)
@@ -53,7 +85,8 @@ def test_occlusion_of_a_run(run: Path, where: list[object], tmp_path: Path) -> N
 def test_sensitivity_of_a_run(run: Path, where: list[object], tmp_path: Path) -> None:
     said = scm("sensitivity", run, *where, "--queries", 4)
     table = pd.read_csv(tmp_path / "sensitivity.csv")
-    assert {"cooperative", "centre", "noise", "person"} <= set(table["map"])
+    assert {"cooperative", "mean mask", "centre", "noise", "person"} <= set(table["map"])
+    assert set(table["cells"]) == {"interior", "all"}
     assert all(name in said for name in table["map"])
     assert (tmp_path / "sensitivity.png").is_file()
 

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from scmlib.analysis.colours import stripe_histograms
 from scmlib.data.datasets import open_dataset
 from scmlib.data.images import read_image, to_float
 from scmlib.errors import BadInput
@@ -98,12 +97,3 @@ def test_evaluation_of_a_data_set(model: SCM, data_root: Path) -> None:
     assert all((data.gallery[i].identity, data.gallery[i].camera) != junk for i in head)
     position = evaluation.ranking.first_match[0]
     assert right.index(True) == position if True in right else position >= 5
-
-
-def test_stripe_histograms_tell_colours_apart(data_root: Path) -> None:
-    data = open_dataset("synthetic", data_root)
-    histograms = stripe_histograms(data.query)
-    assert histograms.shape == (len(data.query), 6 * 3 * 16)
-    assert np.allclose(np.linalg.norm(histograms, axis=1), 1, atol=1e-5)
-    similarity = histograms @ histograms.T
-    assert (similarity.argmax(1) == np.arange(len(histograms))).all()

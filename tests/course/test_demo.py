@@ -4,9 +4,14 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from scmlib.demo import run_demo, shown_queries
+from data_prep.world import read_pair
+from scmlib.data.datasets import open_dataset
+from scmlib.data.truth import OCCLUDER, read_truth
+from scmlib.demo import counterfactual_pairs, run_demo, shown_queries
+from scmlib.errors import BadInput
 from scmlib.ranking import rank
 
 
@@ -21,7 +26,7 @@ def test_quick_demo_ends_with_a_report(tmp_path: Path, capsys: pytest.CaptureFix
     assert results["queries"] == 24
     assert f"{results['figures']['top1']:.1%}" in page
     said = capsys.readouterr().out
-    assert "colour histograms" in said
+    assert "colour histograms, true person" in said
     assert f"{results['figures']['mAP']:.1%}" in said
 
     again = run_demo(tmp_path, quick=True)  # finds its own world and run
@@ -35,3 +40,19 @@ def test_shown_queries_run_from_best_to_worst() -> None:
     precision = [ranking.ap[i] for i in shown]
     assert precision == sorted(precision, reverse=True)
     assert {0, 2} <= set(shown)
+
+
+def test_pairs_are_the_queries_with_and_without_their_occluders(data_root: Path) -> None:
+    data = open_dataset("synthetic", data_root)
+    pairs = counterfactual_pairs(data.query[:3], (48, 24))
+    assert pairs.occluded.shape == pairs.free.shape == (3, 3, 48, 24)
+    assert np.array_equal(pairs.truth, read_truth([query.path for query in data.query[:3]]))
+    assert np.array_equal(pairs.truth_free[1], read_pair(data.query[1].path).regions_without)
+    assert not (pairs.truth_free == OCCLUDER).any()
+    assert pairs.identities.tolist() == [query.identity for query in data.query[:3]]
+    changed = (pairs.occluded != pairs.free).any(1).float().mean((1, 2))
+    assert ((changed > 0.05) & (changed < 0.9)).all()
+    whole = [record for record in data.gallery if not (read_truth([record.path]) == OCCLUDER).any()][:1]
+    assert len(counterfactual_pairs([*whole, data.query[0]], (48, 24)).occluded) == 1
+    with pytest.raises(BadInput, match="Nothing is hidden"):
+        counterfactual_pairs(whole, (48, 24))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
@@ -14,6 +14,7 @@ from torch import Tensor
 from scmlib import figures
 from scmlib.analysis.ablation import VARIANTS
 from scmlib.data.truth import REGIONS
+from scmlib.figures.masks import WANTED
 from scmlib.figures.panels import Panel, blend, blocks
 from scmlib.figures.training import POSITIONS
 from scmlib.ranking import rank
@@ -53,16 +54,20 @@ def scores(methods: int, name: str = "method {}") -> pd.DataFrame:
         (name.format(m), mask, score, float(rng.uniform(0, 2)))
         for m in range(methods)
         for mask in ("cooperative", "competitive 1")
-        for score in ("person", "occluder", "coverage", "shrink")
-        if (mask, score) != ("cooperative", "shrink")
+        for score in WANTED
+        if (mask, score) not in (("cooperative", "parts"), ("cooperative", "overlap"))
     ]
     return pd.DataFrame(rows, columns=["method", "mask", "score", "value"])
 
 
-def sweep(kinds: list[str], positions: list[str], ratios: list[float]) -> pd.DataFrame:
+def sweep(
+    kinds: list[str], positions: list[str], ratios: list[float], groups: Sequence[str] = ("all",)
+) -> pd.DataFrame:
     rows = [
-        {"kind": kind, "position": position, "ratio": ratio, "queries": 80}
+        {"embeddings": group, "kind": kind, "position": position, "hidden": "the picture"}
+        | {"ratio": ratio, "queries": 80}
         | {f"{name}{end}": 0.8 - ratio + shift for name in ("mAP", "top1") for end, shift in ENDS.items()}
+        for group in groups
         for kind in kinds
         for position in positions
         for ratio in ratios
@@ -77,6 +82,19 @@ def growth(names: list[str]) -> pd.DataFrame:
     sizes = [2_500, 5_000, 10_000, 20_000]
     rows = [(name, size, (i + 1) * size / 1e4, 5.0 + i) for i, name in enumerate(names) for size in sizes]
     return pd.DataFrame(rows, columns=["work", "size", "seconds", "mebibytes"])
+
+
+def swaps(names: list[str]) -> pd.DataFrame:
+    own = {"queries": 400, "identities": 100}
+    return pd.DataFrame(
+        {"masks": name, **own}
+        | {
+            f"{metric}{end}": value
+            for metric in ("mAP", "top1", "mINP")
+            for end, value in {"": 0.7, "_difference": -0.02 * i, "_low": -0.03 * i, "_high": -0.01 * i}.items()
+        }
+        for i, name in enumerate(names)
+    )
 
 
 def mass(names: list[str]) -> pd.DataFrame:
@@ -290,12 +308,25 @@ EXAMPLES: dict[str, dict[str, Example]] = {
             "0 of the 1",
         ),
     },
+    "draw_embedding_sweep": {
+        "usual": (
+            partial(
+                figures.draw_embedding_sweep,
+                sweep(["block", "object", "person"], ["random"], RATIOS, ["all", "global", "cooperative", "parts"]),
+            ),
+            "all 25%, global 25%",
+        ),
+        "one": (
+            partial(figures.draw_embedding_sweep, sweep(["block"], ["random"], [0, 0.1], ["global"])),
+            "global 88%",
+        ),
+    },
     "draw_schedule": {
         "usual": (partial(figures.draw_schedule, 0.3, (5, 60), 0.5, 10), "weights of 41 epochs averaged, from 30 on"),
         "shortest": (partial(figures.draw_schedule, 1e-5, (1, 2), 1, 0), "no averaging"),
     },
     "draw_scores": {
-        "usual": (partial(figures.draw_scores, scores(6)), "Scores of the masks of 6 methods. method 0: person"),
+        "usual": (partial(figures.draw_scores, scores(6)), "Scores of the masks of 6 methods. method 0: auc"),
         "one, long": (partial(figures.draw_scores, scores(1, LONG + " {}")), LONG),
     },
     "draw_sensitivity": {
@@ -333,6 +364,10 @@ EXAMPLES: dict[str, dict[str, Example]] = {
         ),
         "one": (partial(figures.draw_strip, gallery(["a"])), "stranger at rank 1"),
         "long": (partial(figures.draw_strip, gallery([FILE, LONG])), FILE),
+    },
+    "draw_swap": {
+        "usual": (partial(figures.draw_swap, swaps(["own", "mean", "no walk"])), "an mAP of 70.0% on 400 queries"),
+        "one": (partial(figures.draw_swap, swaps(["own", "uniform"])), "uniform -2.0% (-3.0% to -1.0%)"),
     },
     "draw_sweep": {
         "usual": (

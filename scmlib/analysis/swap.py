@@ -1,0 +1,274 @@
+"""What are the masks worth? They are exchanged for others at test time, without any training.
+
+All else stays: features, read-out, BatchNorm. Query and gallery are swapped alike, and so are a picture and its mirror
+image. The rows:
+
+| masks | what stands in for the network's own |
+|---|---|
+| `own` | nothing: what `evaluate` gives |
+| `mean` | the mean of the masks of up to `POOL` training pictures: position without sight |
+| `other` | the masks of one of those pictures, of another identity: sight of something else |
+| `no walk` | its own, read out from the part vectors as they are, without the step of diffusion |
+| `no prior` | its own, the prior set to ones |
+| `stripes` | part i is the i-th of P stripes of rows |
+| `uniform` | ones everywhere |
+| `truth` | in a drawn world, the visible person: its parts (`true_masks`) for the parts, their sum for the whole |
+
+Training pictures show none of the test identities, so `mean` and `other` know nothing of a query. A data set without
+training pictures takes them from its gallery. True parts have names and learned ones don't: each learned part is given
+the true part that it overlaps most with on those pictures, see `match_parts`.
+
+A mask's scale would move its embedding against the statistics of its BatchNorm, which were estimated for the network's
+own masks. So that a swap changes where a mask looks and not how strong it is, each masked embedding's pooled features
+are multiplied by a factor, one for all pictures, that gives them the mean length that they have with the network's own
+masks on the same training pictures.
+
+Lesson: notebooks/04_occlusion_evaluation.ipynb.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from scmlib.analysis.mask_baselines import training_pool, true_masks
+from scmlib.analysis.mask_scores import match_parts
+from scmlib.analysis.statistics import bootstrap_bands
+from scmlib.data.datasets import ReidDataset
+from scmlib.data.records import Record
+from scmlib.data.truth import read_truth, truth_path
+from scmlib.errors import BadInput
+from scmlib.evaluation import rank_records
+from scmlib.inference import apply
+from scmlib.mask import SpectralClusteringMask, clamp_unit, striped_prior
+from scmlib.model import SCM, masked_pools
+
+OWN = "own"
+
+ORDER = (OWN, "mean", "other", "no walk", "no prior", "stripes", "uniform", "truth")  # of the rows
+
+METRICS = ("mAP", "top1", "mINP")
+
+BATCH = 64  # pictures at once
+
+# Masks that come from elsewhere, by name: (2, N or 1, P, h, w), for pictures as they are and for their mirror images.
+Foreign = Mapping[str, Tensor]
+
+Embeddings = dict[str, NDArray[np.float32]]  # by the masks' name: (N, (3 + P) * D), rows of length 1
+
+
+def swap_masks(
+    model: SCM, dataset: ReidDataset, *, seed: int = 0, workers: int = 0, progress: bool = False
+) -> pd.DataFrame:
+    """Metrics of a data set with the masks exchanged at test time, see the module's head.
+
+    Features are computed once for a picture and its mirror image; for each set of masks they are only pooled and read
+    out again. The embeddings of all sets are held at once: 4 * (3 + P) * D bytes a picture and set.
+
+    Args:
+        model: is switched to evaluation mode; stays where it is.
+        dataset: its query and gallery splits are ranked by the Market-1501 protocol.
+        seed: of the choice for `other`, and of the bootstrap.
+        workers: processes that read images.
+        progress: whether to show progress bars.
+
+    Returns:
+        A row for each set of masks with the columns masks; mAP, top1 and mINP in [0, 1]; for each of the three its
+        difference to `own` (e.g. mAP_difference), paired query by query, with the 95 % band over identities (mAP_low,
+        mAP_high); and queries and identities, the numbers that counted.
+
+    Raises:
+        BadInput: a model without masks of its own, pictures of one identity only, or no query with a true match.
+    """
+    if not isinstance(model.scm, SpectralClusteringMask):
+        raise BadInput(f"The variant '{model.config.variant}' has no masks to exchange: take a run of the variant scm.")
+    pool = training_pool(dataset)
+    known = all(truth_path(record.path).is_file() for record in (*pool, *dataset.query, *dataset.gallery))
+    seen = _own_masks(model, pool, workers)
+    order = match_parts(seen[0], _truth(model, pool)[0])[0] if known else []
+
+    def foreign(records: Sequence[Record]) -> Foreign:
+        truth = {"truth": _truth(model, records)[:, :, order]} if known else {}
+        return foreign_masks(seen, pool, records, seed=seed) | truth
+
+    gains = pooled_gains(model, pool, foreign(pool), workers=workers, progress="training" if progress else "")
+    query, gallery = (
+        embed_swapped(model, records, foreign(records), gains, workers=workers, progress=split if progress else "")
+        for split, records in (("query", dataset.query), ("gallery", dataset.gallery))
+    )
+    return compare(dataset, query, gallery, seed=seed)
+
+
+def _own_masks(model: SCM, pictures: Sequence[Record], workers: int) -> Tensor:
+    """The competitive masks of pictures and of their mirror images, (2, N, P, h, w) on the CPU."""
+
+    def both(images: Tensor) -> Tensor:
+        return torch.stack([model(seen).competitive for seen in (images, images.flip(3))], 1)
+
+    return apply(model, pictures, both, workers=workers).transpose(0, 1)
+
+
+def _truth(model: SCM, records: Sequence[Record]) -> Tensor:
+    """`true_masks` of records and of their mirror images, (2, N, P, h, w)."""
+    truth = read_truth([record.path for record in records])
+    masks = true_masks(truth, model.config.grid, model.config.num_parts)
+    return torch.stack([masks, masks.flip(3)])
+
+
+def foreign_masks(
+    seen: Tensor, pool: Sequence[Record], records: Sequence[Record], *, seed: int = 0
+) -> dict[str, Tensor]:
+    """The masks of `mean`, `other`, `stripes` and `uniform` for some records, (2, N or 1, P, h, w).
+
+    Args:
+        seen: (2, M, P, h, w), the own masks of the pool's pictures and of their mirror images.
+        pool: M records.
+        records: N records whose masks are exchanged.
+        seed: of the choice for `other`.
+
+    Raises:
+        BadInput: a record of the one identity that the pool shows.
+    """
+    rng, identities = np.random.default_rng(seed), np.array([record.identity for record in pool])
+    others = []
+    for record in records:
+        possible = np.flatnonzero(identities != record.identity)
+        if not len(possible):
+            raise BadInput(f"All pictures are of identity {record.identity}: nobody else's masks can be taken.")
+        others.append(int(rng.choice(possible)))
+    P, h, w = seen.shape[2:]
+    stripes = (1 - striped_prior(P, h, w, mask_part=1)).expand(2, -1, -1, -1, -1)
+    return {
+        "mean": seen.mean(1, keepdim=True),
+        "other": seen[:, others],
+        "stripes": stripes,
+        "uniform": torch.ones_like(stripes),
+    }
+
+
+def embed_swapped(
+    model: SCM,
+    records: Sequence[Record],
+    foreign: Foreign,
+    gains: Mapping[str, Tensor],
+    *,
+    workers: int = 0,
+    progress: str = "",
+) -> Embeddings:
+    """What `embed` gives with each set of masks.
+
+    Args:
+        model: is switched to evaluation mode; stays where it is.
+        records: N pictures.
+        foreign: masks from elsewhere.
+        gains: see `pooled_gains`.
+        workers: processes that read images.
+        progress: label of a progress bar; none if empty.
+    """
+
+    def embedding(name: str, pooled: list[Tensor], masks: Tensor) -> Tensor:
+        scaled = [x * gain for x, gain in zip(pooled, gains[name].tolist(), strict=True)]
+        return model.read_out(scaled, masks, masks).embeddings.flatten(1)
+
+    raw = _with_every_set(model, records, foreign, embedding, workers, progress)
+    return {name: F.normalize(rows, dim=1).numpy() for name, rows in raw.items()}
+
+
+def pooled_gains(
+    model: SCM, records: Sequence[Record], foreign: Foreign, *, workers: int = 0, progress: str = ""
+) -> dict[str, Tensor]:
+    """What each embedding's pooled features are multiplied by, (3 + P,) by the masks' name, see the module's head.
+
+    Args:
+        model: is switched to evaluation mode; stays where it is.
+        records: N pictures, none of the test.
+        foreign: masks from elsewhere.
+        workers: processes that read images.
+        progress: label of a progress bar; none if empty.
+    """
+
+    def length(_: str, pooled: list[Tensor], __: Tensor) -> Tensor:
+        return torch.stack([x.norm(dim=1) for x in pooled], 1)
+
+    lengths = _with_every_set(model, records, foreign, length, workers, progress)
+    means = {name: rows.double().mean(0) for name, rows in lengths.items()}
+    return {name: torch.where(mean > 0, means[OWN] / mean, 1) for name, mean in means.items()}
+
+
+def _with_every_set(
+    model: SCM,
+    records: Sequence[Record],
+    foreign: Foreign,
+    what: Callable[[str, list[Tensor], Tensor], Tensor],
+    workers: int,
+    progress: str,
+) -> dict[str, Tensor]:
+    """A function of the pooled features under every set of masks, the sum over a picture and its mirror image.
+
+    `what` is called with the set's name, the 3 + P pooled features (B, C) and the masks (B, P, h, w); gives (B, ...).
+
+    Returns:
+        (N, ...) on the CPU, by the set's name.
+    """
+    names: list[str] = []
+    batches = iter(range(0, len(records), BATCH))
+
+    def every(images: Tensor) -> Tensor:
+        rows = slice(start := next(batches), start + len(images))
+        found = []
+        for mirrored, seen in enumerate((images, images.flip(3))):
+            x1, x2 = model.branches(seen)
+            given = {name: masks[mirrored] for name, masks in foreign.items()}
+            given = {name: (masks if len(masks) == 1 else masks[rows]).to(x2) for name, masks in given.items()}
+            sets = _sets(model.scm, x2) | {name: masks.expand(len(x2), -1, -1, -1) for name, masks in given.items()}
+            names[:] = sets
+            pools = {name: masked_pools(x1, x2, masks, masks.sum(1, keepdim=True)) for name, masks in sets.items()}
+            found.append(torch.stack([what(name, pools[name], masks) for name, masks in sets.items()], 1))
+        return found[0] + found[1]
+
+    stacked = apply(model, records, every, batch_size=BATCH, workers=workers, progress=progress)  # (N, sets, ...)
+    return dict(zip(names, stacked.unbind(1), strict=True))
+
+
+def _sets(scm: SpectralClusteringMask, features: Tensor) -> dict[str, Tensor]:
+    """The own masks of features (B, C, h, w), and those without the walk and without the prior, (B, P, h, w)."""
+    vectors = scm.part_vectors(features)
+    maps = scm.read_out(scm.att(vectors))
+    return {
+        OWN: clamp_unit(maps * scm.learnable_masks),
+        "no walk": clamp_unit(scm.read_out(vectors) * scm.learnable_masks),
+        "no prior": clamp_unit(maps),
+    }
+
+
+def compare(dataset: ReidDataset, query: Embeddings, gallery: Embeddings, *, seed: int = 0) -> pd.DataFrame:
+    """Metrics of each set of masks and their differences to `own`: the table of `swap_masks`.
+
+    Args:
+        dataset: says whom each row shows.
+        query: embeddings of the queries.
+        gallery: embeddings of the gallery.
+        seed: of the bootstrap.
+    """
+    rankings = {name: rank_records(query[name], gallery[name], dataset.query, dataset.gallery) for name in query}
+    counted = np.isfinite(rankings[OWN].ap)
+    identities = np.array([record.identity for record in dataset.query])[counted]
+    scores = {
+        name: np.stack([ranking.ap, ranking.first_match == 0, ranking.inp])[:, counted]  # (3, Q), as METRICS
+        for name, ranking in rankings.items()
+    }
+    rows = []
+    for name in sorted(scores, key=ORDER.index):
+        apart = scores[name] - scores[OWN]
+        bands = np.stack([apart.mean(1), *bootstrap_bands(apart, identities, seed=seed)], 1)  # (3, 3)
+        row: dict[str, str | float] = {"masks": name} | dict(zip(METRICS, scores[name].mean(1).tolist(), strict=True))
+        for metric, values in zip(METRICS, bands.tolist(), strict=True):
+            row |= {f"{metric}_{end}": value for end, value in zip(("difference", "low", "high"), values, strict=True)}
+        rows.append(row)
+    return pd.DataFrame(rows).assign(queries=len(identities), identities=len(np.unique(identities)))

@@ -119,7 +119,7 @@ def run_demo(out: Path, *, quick: bool = False, seed: int = 0) -> Path:
         "figures": outcome.evaluation.ranking.metrics(),
         "queries": outcome.evaluation.ranking.num_valid,
         "baseline": outcome.baseline.metrics(),
-        "masks": outcome.mask_scores.to_dict("records"),
+        "masks": json.loads(outcome.mask_scores.to_json(orient="records")),
         "seconds": clock.seconds,
     }
     write_atomically(out / "results.json", json.dumps(results, indent=2).encode())

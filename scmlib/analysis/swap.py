@@ -55,8 +55,6 @@ ORDER = (OWN, "mean", "other", "no walk", "no prior", "stripes", "uniform", "tru
 
 METRICS = ("mAP", "top1", "mINP")
 
-BATCH = 64  # pictures at once
-
 # Masks that come from elsewhere, by name: (2, N or 1, P, h, w), for pictures as they are and for their mirror images.
 Foreign = Mapping[str, Tensor]
 
@@ -108,8 +106,8 @@ def swap_masks(
 def _own_masks(model: SCM, pictures: Sequence[Record], workers: int) -> Tensor:
     """The competitive masks of pictures and of their mirror images, (2, N, P, h, w) on the CPU."""
 
-    def both(images: Tensor) -> Tensor:
-        return torch.stack([model(seen).competitive for seen in (images, images.flip(3))], 1)
+    def both(fast: SCM, images: Tensor) -> Tensor:
+        return torch.stack([fast(seen).competitive for seen in (images, images.flip(3))], 1)
 
     return apply(model, pictures, both, workers=workers).transpose(0, 1)
 
@@ -217,22 +215,23 @@ def _with_every_set(
         (N, ...) on the CPU, by the set's name.
     """
     names: list[str] = []
-    batches = iter(range(0, len(records), BATCH))
+    done = 0  # pictures come in order, in batches of any size
 
-    def every(images: Tensor) -> Tensor:
-        rows = slice(start := next(batches), start + len(images))
+    def every(fast: SCM, images: Tensor) -> Tensor:
+        nonlocal done
+        rows, done = slice(done, done + len(images)), done + len(images)
         found = []
         for mirrored, seen in enumerate((images, images.flip(3))):
-            x1, x2 = model.branches(seen)
+            x1, x2 = fast.branches(seen)
             given = {name: masks[mirrored] for name, masks in foreign.items()}
             given = {name: (masks if len(masks) == 1 else masks[rows]).to(x2) for name, masks in given.items()}
-            sets = _sets(model.scm, x2) | {name: masks.expand(len(x2), -1, -1, -1) for name, masks in given.items()}
+            sets = _sets(fast.scm, x2) | {name: masks.expand(len(x2), -1, -1, -1) for name, masks in given.items()}
             names[:] = sets
             pools = {name: masked_pools(x1, x2, masks, masks.sum(1, keepdim=True)) for name, masks in sets.items()}
             found.append(torch.stack([what(name, pools[name], masks) for name, masks in sets.items()], 1))
         return found[0] + found[1]
 
-    stacked = apply(model, records, every, batch_size=BATCH, workers=workers, progress=progress)  # (N, sets, ...)
+    stacked = apply(model, records, every, workers=workers, progress=progress)  # (N, sets, ...)
     return dict(zip(names, stacked.unbind(1), strict=True))
 
 

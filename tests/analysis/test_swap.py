@@ -21,7 +21,7 @@ from scmlib.data.images import read_pictures, to_float
 from scmlib.data.truth import read_truth
 from scmlib.errors import BadInput
 from scmlib.evaluation import evaluate, rank_records
-from scmlib.inference import embed
+from scmlib.inference import batches_of, embed
 from scmlib.mask import clamp_unit
 from scmlib.model import SCM
 from scmlib.variants import build_model
@@ -53,6 +53,12 @@ def test_own_masks_give_what_evaluate_gives(model: SCM, data: ReidDataset, table
     assert (table.loc["own"].filter(regex="difference|low|high") == 0).all()
     assert (table["queries"] == ranking.num_valid).all()
     assert (table["identities"] == len({record.identity for record in data.query})).all()
+
+
+def test_batches_of_another_size_change_nothing(model: SCM, data: ReidDataset, table: pd.DataFrame) -> None:
+    with batches_of(5):
+        again = swap_masks(model, data).set_index("masks")
+    assert np.allclose(again[["mAP", "top1", "mINP"]], table[["mAP", "top1", "mINP"]], atol=1e-6)
 
 
 def test_differences_are_paired_and_lie_in_their_bands(table: pd.DataFrame) -> None:

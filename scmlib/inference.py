@@ -54,12 +54,13 @@ def images_at_once(usual: int = 64) -> int:
     return _images_at_once.get() or usual
 
 
-def as_images(pictures: Pictures, size: tuple[int, int]) -> Dataset[Any]:
+def as_images(pictures: Pictures, size: tuple[int, int], beside: str = "") -> Dataset[Any]:
     """Pictures of any kind as what a loader reads.
 
     Args:
         pictures: (N, 3, H, W), uint8 or float in [0, 1], or records or paths to read.
         size: (height, width) in pixels to read at.
+        beside: further channels to read with records and paths, see `read_image`.
 
     Raises:
         BadInput: no pictures, or a tensor of another shape.
@@ -70,7 +71,8 @@ def as_images(pictures: Pictures, size: tuple[int, int]) -> Dataset[Any]:
         raise BadInput("There are no pictures: give at least one.")
     if isinstance(pictures, Tensor):
         return TensorDataset(pictures)
-    return RecordImages([p if isinstance(p, Record) else Record(Path(p), -1, -1) for p in pictures], size)
+    records = [p if isinstance(p, Record) else Record(Path(p), -1, -1) for p in pictures]
+    return RecordImages(records, size, beside=beside)
 
 
 def folded(model: SCM) -> SCM:
@@ -146,11 +148,12 @@ def apply(
     """
     fast = folded(model.eval())
     device = next(fast.parameters()).device
-    loader = DataLoader(as_images(pictures, model.image_size), images_at_once(batch_size), num_workers=workers)
+    images = as_images(pictures, model.image_size, model.beside)
+    loader = DataLoader(images, images_at_once(batch_size), num_workers=workers)
     found = []
     for pixels, *_ in tqdm(ahead(loader), progress, len(loader), unit="batch", disable=not progress):
-        images = pixels.to(device)
-        found.append(what(fast, to_float(images) if images.dtype == torch.uint8 else images).float().cpu())
+        batch = pixels.to(device)
+        found.append(what(fast, to_float(batch) if batch.dtype == torch.uint8 else batch).float().cpu())
     return torch.cat(found)
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -122,6 +122,8 @@ class SCM(nn.Module):
         num_classes: training identities.
         backbone: what `config.net` names.
     """
+
+    beside: ClassVar[str] = ""  # what data code reads beside the pictures of records, see `scmlib.data.truth.READERS`
 
     def __init__(self, config: ModelConfig, num_classes: int, backbone: Backbone):
         super().__init__()

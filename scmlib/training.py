@@ -90,7 +90,9 @@ class Trainer:
             dataset.train, settings.batch_size, settings.instance_num, settings.seed, dataset.layout.satellite
         )
         augment = Augmentation(dataset.layout, settings.image_size)
-        images = RecordImages(dataset.train, settings.image_size, augment=augment, keep=settings.workers == 0)
+        images = RecordImages(
+            dataset.train, settings.image_size, augment=augment, keep=settings.workers == 0, beside=model.beside
+        )
         self.loader = DataLoader(
             images,
             batch_sampler=self.batches,

@@ -6,36 +6,130 @@ settings, its folder and its weights' header name the variant, so that a run alw
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from scmlib.backbone import Backbone, build_backbone
 from scmlib.errors import BadInput
-from scmlib.mask import striped_prior
-from scmlib.model import SCM, ModelConfig, SCMOutput, max_pool
+from scmlib.mask import clamp_unit, striped_prior
+from scmlib.model import SCM, ModelConfig, SCMOutput, masked_pools, max_pool
+
+Masks = tuple[Tensor, Tensor]  # competitive (B, P, h, w) and their sum, cooperative (B, 1, h, w)
 
 
-class FixedStripes(nn.Module):
-    """In place of the learned masks: part i sees the i-th of P equal stripes of rows, whatever the image shows."""
+class BlindMasks(nn.Module):
+    """In place of the mask module: the same masks whatever the image shows.
 
-    def __init__(self, parts: int):
+    Args:
+        start: (1, P, h, w) in [0, 1].
+        learned: whether training moves them; they are clamped to [0, 1] then.
+    """
+
+    def __init__(self, start: Tensor, *, learned: bool):
         super().__init__()
-        self.parts = parts
+        self.masks = nn.Parameter(start, requires_grad=learned)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Features (B, C, h, w) to stripes (B, P, h, w) and their sum (B, 1, h, w), ones everywhere."""
-        stripes = 1 - striped_prior(self.parts, x.shape[2], x.shape[3], 1).to(x)
-        return stripes.expand(len(x), -1, -1, -1), torch.ones_like(x[:, :1])
+    def forward(self, x: Tensor) -> Masks:
+        """Of features (B, C, h, w), only the number of images counts."""
+        competitive = clamp_unit(self.masks).expand(len(x), -1, -1, -1)
+        return competitive, competitive.sum(1, keepdim=True)
 
 
-class StripedSCM(SCM):
-    """SCM with fixed stripes for masks; all else alike."""
+class AttentionMasks(nn.Module):
+    """In place of the mask module: plain attention, a sigmoid of one 1x1 convolution for each part."""
+
+    def __init__(self, channels: int, parts: int):
+        super().__init__()
+        self.read = nn.Conv2d(channels, parts, 1)
+
+    def forward(self, x: Tensor) -> Masks:
+        """Masks of features (B, C, h, w), strictly between 0 and 1."""
+        competitive = self.read(x).sigmoid()
+        return competitive, competitive.sum(1, keepdim=True)
+
+
+class NoWalk(SCM):
+    """The part vectors of a cell are read out as they are, without the step of diffusion."""
 
     def __init__(self, config: ModelConfig, num_classes: int, backbone: Backbone):
         super().__init__(config, num_classes, backbone)
-        self.scm = FixedStripes(config.num_parts)  # type: ignore[assignment]
+        self.scm.att = nn.Identity()  # type: ignore[assignment]
+
+
+class Attention(SCM):
+    """Plain attention for masks: no prior, no part vectors, no walk."""
+
+    def __init__(self, config: ModelConfig, num_classes: int, backbone: Backbone):
+        super().__init__(config, num_classes, backbone)
+        self.scm = AttentionMasks(backbone.width, config.num_parts)  # type: ignore[assignment]
+
+
+class Prior(SCM):
+    """The learned prior alone for masks: it starts as SCM's does and never sees an image."""
+
+    def __init__(self, config: ModelConfig, num_classes: int, backbone: Backbone):
+        super().__init__(config, num_classes, backbone)
+        prior = striped_prior(config.num_parts, *config.grid, config.mask_part)
+        self.scm = BlindMasks(prior, learned=True)  # type: ignore[assignment]
+
+
+class Stripes(SCM):
+    """Fixed stripes for masks: part i sees the i-th of P equal stripes of rows."""
+
+    def __init__(self, config: ModelConfig, num_classes: int, backbone: Backbone):
+        super().__init__(config, num_classes, backbone)
+        stripes = 1 - striped_prior(config.num_parts, *config.grid, mask_part=1)
+        self.scm = BlindMasks(stripes, learned=False)  # type: ignore[assignment]
+
+
+class Uniform(SCM):
+    """Ones everywhere for masks: two branches and as many embeddings, but nothing is masked."""
+
+    def __init__(self, config: ModelConfig, num_classes: int, backbone: Backbone):
+        super().__init__(config, num_classes, backbone)
+        self.scm = BlindMasks(torch.ones(1, config.num_parts, *config.grid), learned=False)  # type: ignore[assignment]
+
+
+class Oracle(SCM):
+    """The true parts of the visible person for masks, given with the picture: what masks could be worth at best.
+
+    Images are (B, 3 + P, H, W): the last channels say where each part is visible. A mask is the share of a cell that
+    its part covers. Random erasing hides the person as an occluder would, so it blackens these channels too.
+    """
+
+    beside: ClassVar[str] = "parts"
+
+    def __init__(self, config: ModelConfig, num_classes: int, backbone: Backbone):
+        super().__init__(config, num_classes, backbone)
+        if config.num_parts != 3:
+            raise BadInput(f"num-part {config.num_parts}: the true masks are of 3 parts, so take 3 for this variant.")
+        self.scm = nn.Identity()  # type: ignore[assignment]
+
+    def branches(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Feature maps of the picture alone."""
+        if images.shape[1] != 3 + self.config.num_parts:
+            raise BadInput(
+                f"The variant '{self.config.variant}' reads the true masks beside each picture: give it the records of "
+                f"a drawn world, not pictures of {images.shape[1]} channels."
+            )
+        return super().branches(images[:, :3])
+
+    def forward(self, images: Tensor) -> SCMOutput:
+        """As SCM does, with masks from the images' last channels."""
+        images = self.erase(images)
+        x1, x2 = self.branches(images)
+        competitive = F.adaptive_avg_pool2d(images[:, 3:], self.config.grid)
+        cooperative = competitive.sum(1, keepdim=True)
+        return self.read_out(masked_pools(x1, x2, competitive, cooperative), competitive, cooperative)
+
+
+class NoisyOracle(Oracle):
+    """The oracle with masks as a body parser might give them, see `scmlib.data.truth.misread`."""
+
+    beside: ClassVar[str] = "misread parts"
 
 
 class GlobalOnly(SCM):
@@ -57,7 +151,17 @@ class GlobalOnly(SCM):
         return self.read_out([x1.mean((2, 3)), max_pool(x1)], none, none[:, :1])
 
 
-VARIANTS: dict[str, type[SCM]] = {"scm": SCM, "stripes": StripedSCM, "global-only": GlobalOnly}
+VARIANTS: dict[str, type[SCM]] = {
+    "scm": SCM,
+    "no-walk": NoWalk,
+    "attention": Attention,
+    "prior": Prior,
+    "stripes": Stripes,
+    "uniform": Uniform,
+    "oracle": Oracle,
+    "noisy-oracle": NoisyOracle,
+    "global-only": GlobalOnly,
+}
 
 
 def build_model(net: str, num_classes: int, *, imagenet: bool = False, **config: Any) -> SCM:

@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from scmlib.data.records import Record
+from scmlib.data.truth import READERS
 from scmlib.errors import BadInput
 
 # Formats that Pillow decodes safely, by their content; PostScript, PDF, icons and rarities are not among them.
@@ -39,17 +40,23 @@ TURNS = {
 BITS_PER_SAMPLE, PHOTOMETRIC = 258, 262  # tags of a TIFF file
 
 
-def read_image(path: Path, size: tuple[int, int] | None = None, margin: int = 0) -> Tensor:
+def read_image(path: Path, size: tuple[int, int] | None = None, margin: int = 0, *, beside: str = "") -> Tensor:
     """An image file as RGB, (3, H, W) uint8, brought to `size` (height, width) if given.
 
     Resizing is bilinear without antialiasing, as in the released code. With a margin the image is resized to so many
     pixels more on either axis and its centre is cut out, the test framing of CUB200 and Cars.
 
+    With `beside`, one of `scmlib.data.truth.READERS`, what is known of the image follows as further channels,
+    (3 + K, H, W): whatever moves, cuts or mirrors the picture then does the same to them.
+
     Raises:
-        BadInput: the file is missing, no image, cut short, or of a range that the file doesn't say.
+        BadInput: the file is missing, no image, cut short, or of a range that the file doesn't say; or nothing is known
+            of it where `beside` asks.
     """
     with open_picture(path) as file:
         image = torch.from_numpy(np.array(upright_rgb(file))).permute(2, 0, 1)
+    if beside:
+        image = torch.cat([image, READERS[beside](path)])
     return centre(resize(image, wider(size, margin)), size) if size else image
 
 

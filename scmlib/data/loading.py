@@ -35,9 +35,9 @@ class Augmentation:
     def __init__(self, layout: Layout, size: tuple[int, int]):
         self.size, self.margin, self.pad, self.satellite = size, layout.margin, layout.pad, layout.satellite
 
-    def prepare(self, path: Path) -> Tensor:
+    def prepare(self, path: Path, beside: str = "") -> Tensor:
         """The part before anything random, as far as it goes: (3, H + m, W + m), or padded where there is no margin."""
-        image = read_image(path, wider(self.size, self.margin))
+        image = read_image(path, wider(self.size, self.margin), beside=beside)
         # Padding takes longer than crop and mirror together: once is enough where nothing comes before it.
         return image if self.margin else pad_symmetric(image, self.pad)
 
@@ -73,6 +73,7 @@ class RecordImages(Dataset[tuple[Tensor, int]]):
         size: (height, width) in pixels.
         augment: for training.
         keep: keep images as they are before anything random, up to `KEEP_BYTES`; for loading in one process.
+        beside: further channels that the model asks for, see `read_image`.
     """
 
     def __init__(
@@ -82,8 +83,9 @@ class RecordImages(Dataset[tuple[Tensor, int]]):
         *,
         augment: Augmentation | None = None,
         keep: bool = False,
+        beside: str = "",
     ):
-        self.records, self.size, self.augment = records, size, augment
+        self.records, self.size, self.augment, self.beside = records, size, augment, beside
         self.room = KEEP_BYTES if keep else 0
         self.kept: dict[int, Tensor] = {}
 
@@ -93,8 +95,12 @@ class RecordImages(Dataset[tuple[Tensor, int]]):
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
         record, image = self.records[index], self.kept.get(index)
         if image is None:
-            augment = self.augment
-            image = augment.prepare(record.path) if augment else read_image(record.path, self.size, record.margin)
+            augment, beside = self.augment, self.beside
+            image = (
+                augment.prepare(record.path, beside)
+                if augment
+                else read_image(record.path, self.size, record.margin, beside=beside)
+            )
             if image.nbytes <= self.room:
                 self.kept[index] = image
                 self.room -= image.nbytes

@@ -45,6 +45,10 @@ from scmlib.schedule import learning_rate
 from scmlib.settings import Settings, as_flag, as_flags
 
 
+class Diverged(BadInput):
+    """A training whose loss isn't finite any more."""
+
+
 def versions() -> dict[str, str]:
     """What the numbers of a run depend on beside its settings."""
     packages = ("scmlib", "torch", "torchvision", "accelerate", "numpy", "pillow")
@@ -158,7 +162,7 @@ class Trainer:
         """Stop a run that diverges, before its weights reach the disk."""
         if not math.isfinite(loss):
             kept = f"the state of epoch {self.epoch - 1} is kept in {self.out}" if self.epoch > 1 else "nothing is lost"
-            raise BadInput(
+            raise Diverged(
                 f"The loss became {loss} in epoch {self.epoch}: lower --lr (now {self.settings.lr:g}) and train again; "
                 f"{kept}."
             )

@@ -1,7 +1,9 @@
-"""Which part of the method does what: SCM against itself with one part taken away, all trained alike.
+"""Which part of the method does what: SCM against itself with one thing exchanged, all trained alike.
 
-Every variant has the same data, epochs, augmentation and optimiser, and a learning rate tuned over the same grid on a
-world that is used for nothing else. The figures come from other worlds, one training each.
+Every variant has the same data, epochs, augmentation and optimiser. Its learning rate is tuned over one grid of rates
+on a world that is used for nothing else; where the best rate is the grid's first or last, the grid grows there. The
+metrics come from other worlds. A world's seed and a training's seed are apart, so that their spreads can be told. What
+the table says is worked out in `scmlib.analysis.verdicts`.
 
 Lesson: notebooks/04_occlusion_evaluation.ipynb.
 """
@@ -9,7 +11,7 @@ Lesson: notebooks/04_occlusion_evaluation.ipynb.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -22,23 +24,32 @@ from scmlib.analysis.mask_scores import lift
 from scmlib.checkpoints import load_model
 from scmlib.data.datasets import ReidDataset, open_dataset
 from scmlib.data.truth import PERSON, read_truth, region_share
+from scmlib.errors import BadInput
 from scmlib.evaluation import evaluate
 from scmlib.files import write_atomically
 from scmlib.inference import masks_of
 from scmlib.model import SCM
 from scmlib.settings import Settings, recipe
-from scmlib.training import train
+from scmlib.training import Diverged, train
 
 RATES = (0.1, 0.2, 0.3, 0.45)  # the grid that every variant's learning rate is tuned over
 
+TRIES = 3  # trainings a rate
+
 TUNING = 100  # seed of the world that tunes
 
-
-# What is changed in the settings of each variant.
+# What is changed in the settings of each variant. Those from "no walk" to the noisy oracle have SCM's two branches,
+# 3 + P embeddings and losses, and differ in the masks alone.
 VARIANTS: dict[str, Mapping[str, Any]] = {
     "SCM": {},
-    "global embeddings only": {"variant": "global-only"},
+    "no walk": {"variant": "no-walk"},
+    "plain attention": {"variant": "attention"},
+    "prior alone": {"variant": "prior"},
     "fixed stripes": {"variant": "stripes"},
+    "uniform masks": {"variant": "uniform"},
+    "oracle masks": {"variant": "oracle"},
+    "noisy oracle masks": {"variant": "noisy-oracle"},
+    "global embeddings only": {"variant": "global-only"},
     "no overlap loss": {"mask_weight": 0.0},
     "no stripes in the prior (mask-part 0)": {"mask_part": 0},
     "mask-part 2": {"mask_part": 2},
@@ -51,33 +62,42 @@ class Trial:
 
     variant: str
     lr: float
-    seed: int
-    world: Path  # data root that holds the world
+    world: int  # seed of the world
+    seed: int  # of the training
+    root: Path  # data root that holds the world
     out: Path
     changes: Mapping[str, Any] = field(default_factory=dict)  # of the recipe, for all variants alike
 
     @property
     def settings(self) -> Settings:
         """The recipe with the variant's changes."""
-        variant = VARIANTS[self.variant]
-        own = {"lr": self.lr, "seed": self.seed, "dataset_root": str(self.world)}
-        return replace(recipe("synthetic", "regnet_y_tiny"), **{**self.changes, **variant, **own})
+        own = {"lr": self.lr, "seed": self.seed, "dataset_root": str(self.root)}
+        return replace(recipe("synthetic", "regnet_y_tiny"), **{**self.changes, **VARIANTS[self.variant], **own})
 
     def run(self) -> dict[str, Any]:
-        """Train and evaluate, or read what an earlier call stored."""
+        """Train and evaluate, or read what an earlier call stored.
+
+        Returns:
+            A row of `ablate`'s table, without its role; without metrics if the training diverged.
+        """
         stored = self.out / "result.json"
         if stored.is_file():
             result: dict[str, Any] = json.loads(stored.read_text())
             return result
-        dataset = open_dataset("synthetic", self.world)
-        train(self.settings, self.out, resume=True, dataset=dataset, progress=False)
-        model, _ = load_model(self.out)
-        result = measure(model, dataset) | {
-            "seconds": round(float(pd.read_csv(self.out / "log.csv")["seconds"].sum()), 1),
-            "device": next(model.parameters()).device.type,
-        }
-        write_atomically(stored, json.dumps(result, indent=2).encode())
-        return result
+        dataset = open_dataset("synthetic", self.root)
+        row = {"variant": self.variant, "lr": self.lr, "world": self.world, "seed": self.seed}
+        try:
+            train(self.settings, self.out, resume=True, dataset=dataset, progress=False)
+        except Diverged:
+            pass
+        else:
+            model, _ = load_model(self.out)
+            row |= measure(model, dataset) | {
+                "seconds": round(float(pd.read_csv(self.out / "log.csv")["seconds"].sum()), 1),
+                "device": next(model.parameters()).device.type,
+            }
+        write_atomically(stored, json.dumps(row, indent=2).encode())
+        return row
 
 
 def measure(model: SCM, dataset: ReidDataset) -> dict[str, Any]:
@@ -89,73 +109,107 @@ def measure(model: SCM, dataset: ReidDataset) -> dict[str, Any]:
     return metrics | {"person_lift": lift(masks, person) if masks.any() else float("nan")}
 
 
-def ablate(
-    worlds: Mapping[int, Path],
-    out: Path,
-    *,
-    seeds: Sequence[int],
-    rates: Sequence[float] = RATES,
-    variants: Sequence[str] = tuple(VARIANTS),
-    changes: Mapping[str, Any] | None = None,
-    jobs: int = 1,
-    progress: bool = False,
-) -> pd.DataFrame:
-    """Tune each variant's learning rate on the tuning world, then train it in each reported world.
-
-    A second call goes on where the first was stopped.
+@dataclass(frozen=True)
+class Ablation:
+    """What all trainings of an ablation share.
 
     Args:
-        worlds: data root of each seed's world, `TUNING` among them.
+        worlds: data root of each world, by its seed; `TUNING` among them if there is more than one rate to choose from.
         out: a folder for every training.
-        seeds: of the reported worlds and trainings; not 0, the world that the recipe was made on.
-        rates: learning rates to choose from, by mAP.
+        changes: of the recipe, for all variants alike.
+        jobs: trainings at a time, each a process of its own with an equal share of the cores.
+    """
+
+    worlds: Mapping[int, Path]
+    out: Path
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    jobs: int = 1
+
+    def trial(self, variant: str, lr: float, world: int, seed: int) -> Trial:
+        """One training; its folder's name says which."""
+        folder = self.out / f"{variant.split(' (')[0].replace(' ', '_')}-lr{lr:g}-world{world}-seed{seed}"
+        return Trial(variant, lr, world, seed, self.worlds[world], folder, self.changes)
+
+    def run(self, trials: Sequence[Trial], progress: str) -> Iterator[dict[str, Any]]:
+        """The results of trials as they come, with a progress bar under this label; none if it is empty."""
+        # Without a limit every process takes a thread for each core, and they slow each other many times.
+        with parallel_config("loky", n_jobs=self.jobs, inner_max_num_threads=max(1, cpu_count() // self.jobs)):
+            results = Parallel(return_as="generator_unordered")(delayed(trial.run)() for trial in trials)
+        yield from tqdm(results, progress, len(trials), unit="training", disable=not progress)
+
+    def tune(self, variant: str, rates: Sequence[float], *, progress: str = "") -> pd.DataFrame:
+        """Trainings on the tuning world, `TRIES` a rate; the grid grows until the best rate isn't at its edge."""
+        rates = sorted(rates)
+        while True:
+            trials = [self.trial(variant, lr, TUNING, seed) for lr in rates for seed in range(TRIES)]
+            table = pd.DataFrame(self.run(trials, progress))
+            best = best_rate(table)
+            if best == rates[0]:
+                rates = [rates[0] ** 2 / rates[1], *rates]
+            elif best == rates[-1]:
+                rates = [*rates, rates[-1] ** 2 / rates[-2]]
+            else:
+                return table
+
+
+def best_rate(tuning: pd.DataFrame) -> float:
+    """The rate with the highest mean mAP; a training that diverged counts as 0."""
+    return float(tuning.fillna({"mAP": 0.0}).groupby("lr")["mAP"].mean().idxmax())
+
+
+def ablate(
+    ablation: Ablation,
+    *,
+    seeds: Sequence[int] = (0,),
+    rates: Sequence[float] = RATES,
+    variants: Sequence[str] = tuple(VARIANTS),
+    on_result: Callable[[pd.DataFrame], None] | None = None,
+    progress: bool = False,
+) -> pd.DataFrame:
+    """Tune each variant's learning rate on the tuning world, then train it in each of the other worlds.
+
+    Worlds come one after the other, each with all variants, so that a table cut short is still paired. A second call
+    goes on where the first was stopped.
+
+    Args:
+        ablation: worlds, folder and what is shared.
+        seeds: of the trainings in each world.
+        rates: to choose from by mAP, three or more; or one, which is then taken as it is.
         variants: keys of `VARIANTS`.
-        changes: of the recipe, for all variants alike; for trying things out.
-        jobs: trainings at a time, each a process of its own.
-        progress: whether to show a progress bar.
+        on_result: called with the table so far after every training in a reported world.
+        progress: whether to show progress bars.
 
     Returns:
-        A row a training: variant, lr, role (`tuning` or `reported`), seed, the figures, person_lift, seconds, device.
+        A row a training: variant, lr, role (`tuning` or `reported`), world, seed, the metrics, person_lift, seconds,
+        device.
+
+    Raises:
+        BadInput: two rates, of which the best is always the grid's edge.
     """
-
-    def trial(variant: str, lr: float, seed: int) -> Trial:
-        folder = out / f"{variant.split(' (')[0].replace(' ', '_')}-lr{lr:g}-seed{seed}"
-        return Trial(variant, lr, seed, worlds[seed], folder, changes or {})
-
-    tuning = run_all([trial(v, lr, TUNING) for v in variants for lr in rates], jobs, "tuning" if progress else "")
-    best = tuning.loc[tuning.groupby("variant", sort=False)["mAP"].idxmax()].set_index("variant")["lr"]
-    chosen = [trial(variant, float(best[variant]), seed) for variant in variants for seed in seeds]
-    reported = run_all(chosen, jobs, "reported worlds" if progress else "")
-    table = pd.concat([tuning.assign(role="tuning"), reported.assign(role="reported")], ignore_index=True)
-    first = ["variant", "lr", "role", "seed"]
-    return table[[*first, *(name for name in table if name not in first)]]
-
-
-def run_all(trials: Sequence[Trial], jobs: int, progress: str) -> pd.DataFrame:
-    """The results of trials, in their order, several processes at a time that share the cores between them."""
-    # Without a limit every process takes a thread for each core, and they slow each other many times.
-    with parallel_config("loky", n_jobs=jobs, inner_max_num_threads=max(1, cpu_count() // jobs)):
-        running = Parallel(return_as="generator")(delayed(trial.run)() for trial in trials)
-        results = list(tqdm(running, progress, len(trials), unit="training", disable=not progress))
-    named = ({"variant": trial.variant, "lr": trial.lr, "seed": trial.seed} for trial in trials)
-    rows = [name | result for name, result in zip(named, results, strict=True)]
-    return pd.DataFrame(rows)
+    if len(set(rates)) not in (1, *range(3, 99)):
+        raise BadInput(f"Learning rates {', '.join(map(str, rates))}: give one to take it, or three to choose from.")
+    tuning, chosen = pd.DataFrame(), dict.fromkeys(variants, rates[0])
+    if len(rates) > 1:
+        tables = [
+            ablation.tune(variant, rates, progress=f"tuning {variant}" if progress else "") for variant in variants
+        ]
+        chosen = {variant: best_rate(table) for variant, table in zip(variants, tables, strict=True)}
+        tuning = pd.concat(tables).assign(role="tuning")
+    reported = [world for world in ablation.worlds if world != TUNING]
+    trials = [ablation.trial(v, chosen[v], world, seed) for world in reported for seed in seeds for v in variants]
+    table, rows = tuning, []
+    for row in ablation.run(trials, "reported worlds" if progress else ""):
+        rows.append(row | {"role": "reported"})
+        table = in_order(pd.concat([tuning, pd.DataFrame(rows)]), variants)
+        if on_result:
+            on_result(table)
+    return table
 
 
-def ablation_summary(table: pd.DataFrame) -> pd.DataFrame:
-    """Mean and standard deviation over the reported worlds, and the paired difference of mAP to SCM.
-
-    Returns:
-        A row a variant: lr, trainings, mAP, mAP_sd, top1, top1_sd, person_lift, behind_SCM, behind_SCM_sd.
-    """
-    reported = table[table["role"] == "reported"]
-    scm = reported[reported["variant"] == "SCM"].set_index("seed")["mAP"]
-    rows = {}
-    for variant, group in reported.groupby("variant", sort=False):
-        behind = scm - group.set_index("seed")["mAP"]
-        rows[variant] = {"lr": group["lr"].iloc[0], "trainings": len(group)}
-        for name in ("mAP", "top1"):
-            rows[variant] |= {name: group[name].mean(), f"{name}_sd": group[name].std()}
-        rows[variant] |= {"person_lift": group["person_lift"].mean()}
-        rows[variant] |= {"behind_SCM": behind.mean(), "behind_SCM_sd": behind.std()}
-    return pd.DataFrame.from_dict(rows, orient="index")
+def in_order(table: pd.DataFrame, variants: Sequence[str]) -> pd.DataFrame:
+    """Rows in the order of their role, variant, rate, world and seed, whichever training ended first."""
+    first = ["variant", "lr", "role", "world", "seed"]
+    place = table["variant"].map({variant: i for i, variant in enumerate(variants)})
+    table = table.assign(late=table["role"] == "reported", place=place)
+    table = table.sort_values(["late", "place", "lr", "world", "seed"], ignore_index=True)
+    return table[[*first, *(name for name in table if name not in (*first, "late", "place"))]]

@@ -12,6 +12,7 @@ import click
 
 from scmlib.cli.options import (
     batched,
+    change_option,
     json_option,
     net_option,
     out_option,
@@ -275,25 +276,32 @@ def clinic(study: Study, folder: Path) -> None:
 
 @click.command()
 @click.option("--out", type=Path, default=Path("runs/ablation"), show_default=True, help="Folder for all trainings.")
-@click.option("--seeds", default=5, show_default=True, type=click.IntRange(2), help="Worlds, one training each.")
+@click.option("--preset", default="default", show_default=True, help="Of the worlds, see `scm prepare`.")
+@click.option("--worlds", "count", default=5, show_default=True, type=click.IntRange(1), help="Reported worlds.")
+@click.option("--seeds", default=1, show_default=True, type=click.IntRange(1), help="Trainings in each of them.")
 @click.option("--jobs", default=1, show_default=True, type=click.IntRange(1), help="Trainings at a time.")
 @click.option("--variant", "variants", multiple=True, help="This variant, SCM beside it; may be given again; all else.")
-@click.option("--lr", "rates", type=float, multiple=True, help="A learning rate to choose from; may be given again.")
+@click.option("--lr", "rates", type=float, multiple=True, help="A learning rate to choose from; one alone is taken.")
 @world_option
-@click.option("--quick", is_flag=True, help="Tiny worlds and two epochs: for trying it out, figures mean nothing.")
+@change_option
+@click.option("--quick", is_flag=True, help="Tiny worlds and two epochs: for trying it out, metrics mean nothing.")
 def ablation(
     out: Path,
+    preset: str,
+    count: int,
     seeds: int,
     jobs: int,
     variants: tuple[str, ...],
     rates: tuple[float, ...],
     changes: tuple[str, ...],
+    recipe_changes: dict[str, Any],
     quick: bool,
 ) -> None:
-    """Take one part of SCM away at a time and train all alike; a second call goes on where the first stopped."""
+    """Exchange one thing of SCM at a time and train all alike; a second call goes on where the first stopped."""
     from data_prep.world import draw_world
     from scmlib import figures
-    from scmlib.analysis.ablation import RATES, TUNING, VARIANTS, ablate, ablation_summary
+    from scmlib.analysis.ablation import RATES, TUNING, VARIANTS, Ablation, ablate
+    from scmlib.analysis.verdicts import ablation_summary
     from scmlib.errors import BadInput
     from scmlib.files import write_atomically
     from scmlib.settings import QUICK
@@ -301,21 +309,23 @@ def ablation(
     if unknown := set(variants) - set(VARIANTS):
         raise BadInput(f"Unknown variant '{unknown.pop()}': choose of {', '.join(VARIANTS)}.")
     chosen = [name for name in VARIANTS if not variants or name in (*variants, "SCM")]
-    reported = range(1, seeds + 1)
-    worlds = {seed: out / "worlds" / str(seed) for seed in (TUNING, *reported)}
+    worlds = {seed: out / "worlds" / str(seed) for seed in (*range(1, count + 1), TUNING)}
+    if len(rates) == 1:
+        del worlds[TUNING]
     for seed, root in worlds.items():
-        draw_world(root, "quick" if quick else "default", seed=seed, changes=changes)
+        draw_world(root, "quick" if quick else preset, seed=seed, changes=changes)
+
+    def store(table: pd.DataFrame) -> None:
+        write_atomically(out / "ablation.csv", table.round(5).to_csv(index=False).encode())
+
     table = ablate(
-        worlds,
-        out,
-        seeds=reported,
+        Ablation(worlds, out, (QUICK if quick else {}) | recipe_changes, jobs),
+        seeds=range(seeds),
         rates=rates or RATES,
         variants=chosen,
-        changes=QUICK if quick else {},
-        jobs=jobs,
+        on_result=store,
         progress=True,
     )
-    write_atomically(out / "ablation.csv", table.round(5).to_csv(index=False).encode())
-    click.echo(ablation_summary(table).to_string(float_format="{:.3f}".format))
+    click.echo(ablation_summary(table).T.to_string(float_format="{:.3f}".format))
     drawn = figures.save(figures.draw_ablation(table), out / "ablation.png")
     click.echo(f"Every training stands in {out / 'ablation.csv'}; drawn in {drawn}.")

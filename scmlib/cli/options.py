@@ -58,6 +58,28 @@ world_option = click.option(
     "--set", "changes", multiple=True, metavar="NAME=VALUE", help="Any other number of the world, e.g. cast=0.1."
 )
 
+
+def read_changes(_: click.Context, __: click.Parameter, changes: tuple[str, ...]) -> dict[str, Any]:
+    """`("epochs=2,9", "lr=0.1")` to settings by name."""
+    kinds, values = get_type_hints(Settings), {}
+    for change in changes:
+        name, _, text = change.partition("=")
+        try:
+            values[name] = PARSERS.get(kinds[name], kinds[name])(text)
+        except (KeyError, ValueError) as error:
+            raise click.BadParameter(f"'{change}' isn't a setting and its value, like epochs=2,9") from error
+    return values
+
+
+change_option = click.option(
+    "--change",
+    "recipe_changes",
+    multiple=True,
+    metavar="NAME=VALUE",
+    callback=read_changes,
+    help="Any setting of the recipe, for all alike, e.g. epochs=2,9.",
+)
+
 workers_option = click.option(
     "--workers", type=click.IntRange(0), default=0, show_default=True, help="Processes that read images."
 )

@@ -11,36 +11,44 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from scmlib.figures.style import CONTROL, PLAIN, RIGHT, SCM, folded, new_figure, rows_height, series
+from scmlib.analysis.verdicts import MARGIN, ablation_summary
+from scmlib.figures.style import CONTROL, PLAIN, RIGHT, folded, new_figure, rows_height, series
 
 sns = lazy_loader.load("seaborn")  # loads when first drawn with: it takes as long to import as torch
 
 
 def draw_ablation(table: pd.DataFrame) -> Figure:
-    """Mean average precision of every reported training of each variant, and their mean.
+    """SCM's lead in mAP over each variant: every world's, their mean, its interval, and the margin of equivalence.
 
     Args:
         table: what `ablate` gives; the method first.
     """
-    reported = table[table["role"] == "reported"]
-    means = reported.groupby("variant", sort=False)["mAP"].mean()
-    spread = reported.groupby("variant", sort=False)["mAP"].std()
-    said = "; ".join(f"{name} {means[name]:.1%} ± {spread[name]:.1%}" for name in means.index)
-    names = folded(map(str, means.index))
-    figure = new_figure(
-        7.5,
-        rows_height(names, 0.45) + 1.1,
-        f"mAP on occluded queries, mean and standard deviation over worlds: {said}.",
+    summary = ablation_summary(table).drop("SCM")
+    mAP = table[table["role"] == "reported"].set_index(["variant", "world", "seed"])["mAP"]
+    leads = [(mAP["SCM"] - mAP[variant]).dropna().groupby("world").mean() for variant in summary.index]
+    spans = [
+        "one world, no interval" if np.isnan(low) else f"{low:+.1%} to {high:+.1%}"
+        for low, high in summary[["low", "high"]].to_numpy()
+    ]
+    said = "; ".join(
+        f"{row.Index} {row.behind_SCM:+.1%} ({span}), {row.verdict}"
+        for row, span in zip(summary.itertuples(), spans, strict=True)
     )
+    alt = f"SCM's lead in mAP, mean and 95 % interval over worlds, margin of equivalence {MARGIN:.1%}: {said}."
+    names = folded(f"{row.Index}: {row.verdict}" for row in summary.itertuples())
+    figure = new_figure(7.5, rows_height(names, 0.45) + 1.3, alt)
     axes = figure.subplots()
-    colours = {name: CONTROL if i else SCM for i, name in enumerate(means.index)}
-    sns.stripplot(reported, x="mAP", y="variant", hue="variant", palette=colours, ax=axes, jitter=False)
-    axes.scatter(means, range(len(means)), marker="|", s=400, color="black", linewidth=2, label="mean")
-    axes.axvline(means.iloc[0], color="0.7", linewidth=1, zorder=0)
-    axes.set(xlabel="mAP on occluded queries; a dot is a world, a stroke the mean", ylabel="")
-    axes.set_yticks(range(len(names)), names)
-    axes.set_ylim(len(means) - 0.4, -0.6)
+    axes.axvspan(-MARGIN, MARGIN, color="0.9", lw=0, zorder=0, label="equivalent")
+    axes.axvline(0, color="0.6", lw=1, zorder=0)
+    for row, lead in enumerate(leads):
+        axes.scatter(lead, [row + 0.2] * len(lead), s=18, color="0.5", label="a world" if row == 0 else None)
+    at, mean = np.arange(len(summary)), summary["behind_SCM"]
+    reach = np.stack([mean - summary["low"], summary["high"] - mean])
+    axes.errorbar(mean, at, xerr=reach, fmt="D", color=CONTROL, capsize=4, lw=2, label="mean, 95 % interval")
+    axes.set(yticks=at, yticklabels=names, ylim=(len(summary) - 0.5, -0.6))
+    axes.set(xlabel="SCM's mAP on occluded queries less the variant's")
     axes.xaxis.set_major_formatter(mpl.ticker.PercentFormatter(1))
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=3, frameon=False)
     sns.despine(ax=axes)
     return figure
 

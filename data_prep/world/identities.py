@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from functools import lru_cache
 
 import numpy as np
@@ -105,4 +105,31 @@ def sample_identities(seed: int, count: int) -> tuple[Attributes, ...]:
         if (codes[: len(found)] != code).sum(1).min(initial=99) >= 3:
             codes[len(found)] = code
             found.append(new)
+    return tuple(found)
+
+
+# What can be all that tells a twin: large enough to be seen from any side unless it is hidden.
+TELLING = ("upper_colour", "lower_colour", "lower", "shoe_colour", "skin")
+
+
+@lru_cache(maxsize=8)
+def with_twins(seed: int, people: tuple[Attributes, ...], share: float) -> tuple[Attributes, ...]:
+    """People of whom some, two by two, are twins that differ in one attribute of `TELLING`.
+
+    Args:
+        seed: of the world.
+        people: any two of whom differ in at least three attributes.
+        share: of the people that have a twin, 0 to 1.
+
+    Returns:
+        As many people, in their order; the second of a pair may have changed.
+    """
+    found = list(people)
+    for second in range(1, len(people), 2):
+        rng, first = np.random.default_rng([seed, 8, second]), people[second - 1]
+        if rng.random() < share:
+            name = str(rng.choice(TELLING))
+            # The pattern must still show, and a skirt has no stripe at its side.
+            taken = {getattr(first, name), first.second_colour, "skirt" if first.side_stripe != "none" else ""}
+            found[second] = replace(first, **{name: str(rng.choice([v for v in CHOICES[name] if v not in taken]))})
     return tuple(found)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -128,6 +129,9 @@ _THINGS = {"vehicle": _vehicle, "pole": _pole, "plant": _plant, "sign": _sign}
 # What can stand in front of a person.
 KINDS = (*_THINGS, "pedestrian")
 
+# Those that can hide any share of a person, where a pole may be too thin; the first ones are the surest.
+WIDE = ("sign", "vehicle", "plant", "pedestrian")
+
 
 def draw_obstacle(kind: str, height: int, width: int, rng: np.random.Generator) -> Obstacle:
     """A random obstacle.
@@ -197,7 +201,11 @@ def slide(obstacle: Obstacle, person: Array, target: float, backward: bool) -> t
 
 
 def stand_in_front(
-    kind: str, person: Array, hidden: tuple[float, float], rng: np.random.Generator
+    kind: str,
+    person: Array,
+    hidden: tuple[float, float],
+    rng: np.random.Generator,
+    kinds: Sequence[str] = KINDS,
 ) -> tuple[Layer, str]:
     """An occluder in front of a person.
 
@@ -206,9 +214,10 @@ def stand_in_front(
         person: (H, W) bool, the person's pixels.
         hidden: the least and the most of them that it may hide, as shares.
         rng: draws the occluder and the share that it hides.
+        kinds: those that there are; one of `WIDE` among them.
 
     Returns:
-        A layer of (H, W) and the occluder's kind: a sign where the wanted kind fails, as a pole may be too thin.
+        A layer of (H, W) and the occluder's kind: a wide one where the wanted kind fails.
 
     Raises:
         BadInput: nothing hides that much.
@@ -217,7 +226,7 @@ def stand_in_front(
     for attempt in range(40):
         target = rng.uniform(*hidden)
         if attempt == 20:
-            kind = "sign"  # wide enough to hide any share
+            kind = next(wide for wide in WIDE if wide in kinds)
         obstacle = draw_obstacle(kind, height, width, rng)
         share, x, y = slide(obstacle, person, target, bool(rng.random() < 0.5))
         if hidden[0] <= share <= hidden[1]:

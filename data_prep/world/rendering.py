@@ -14,7 +14,7 @@ import numpy as np
 
 from data_prep.world.boxes import draw_box
 from data_prep.world.cameras import Camera, camera_of, take
-from data_prep.world.identities import Attributes, sample_identities
+from data_prep.world.identities import Attributes, sample_identities, with_twins
 from data_prep.world.layers import Array, Layer
 from data_prep.world.occluders import KINDS, stand_in_front
 from data_prep.world.pedestrian import POSES, VIEWS, draw_pedestrian
@@ -54,7 +54,9 @@ class _Shot(NamedTuple):
 
 def identities(world: World) -> tuple[Attributes, ...]:
     """Who is in a world: identity 1 first, those for training before those for the test."""
-    return sample_identities(world.seed, world.train_identities + world.test_identities)
+    people = sample_identities(world.seed, world.train_identities + world.test_identities)
+    train, test = people[: world.train_identities], people[world.train_identities :]
+    return (*with_twins(world.seed, train, world.twins), *with_twins(world.seed, test, world.twins))
 
 
 def render(
@@ -148,16 +150,24 @@ def _compose(
     device = camera_of(world.seed, number, world.cameras, world.height, world.cast)
     # Drawn even where it is given, so that what follows stays the same.
     drawn = str(rng.choice(VIEWS, p=device.views)), str(rng.choice(list(POSES)))
-    kind = str(rng.choice(KINDS)) if rng.random() < getattr(world, f"occluded_{split}") else ""
+    kinds = world.train_kinds if split == "train" else world.test_kinds
+    kind = str(rng.choice(kinds)) if rng.random() < getattr(world, f"occluded_{split}") else ""
     view, pose, kind = view or drawn[0], pose or drawn[1], kind if occluder is None else occluder
     who = people[identity - 1]
-    box = draw_box(world.height, world.width, world.loose, np.random.default_rng([world.seed, 7, *address]))
+    box = draw_box(
+        world.height,
+        world.width,
+        world.loose,
+        np.random.default_rng([world.seed, 7, *address]),
+        small=world.small,
+        partial=world.partial,
+    )
     whole = draw_pedestrian(who, view, pose, rng, height=box.frame_height, width=box.frame_width, margin=box.margin)
     scene = background(world.seed, number, world.height, world.width, rng)
     scene = box.cut(shadow(whole, box.frame_height, rng)).over(scene)
     person, front, hidden = box.cut(whole), None, 0.0
     if kind:
-        front, kind = stand_in_front(kind, person.regions > 0, world.hidden, rng)
+        front, kind = stand_in_front(kind, person.regions > 0, world.hidden, rng, kinds)
         hidden = float((person.regions[front.regions > 0] > 0).sum() / (person.regions > 0).sum())
     facts = {"split": split, "identity": identity, "camera": number, "view": view, "pose": pose, "occluder": kind}
     facts |= {"hidden": round(hidden, 4), "visible": round(1 - hidden, 4), **asdict(who)}

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from data_prep.world.occluders import KINDS, WIDE
 from scmlib.errors import BadInput
 
 # The folder of each split, as in Market-1501.
@@ -33,6 +34,11 @@ class World:
     hidden: tuple[float, float] = (0.2, 0.5)  # the least and the most of a person's pixels that it hides
     cast: float = 0.05  # how far the gains of a camera's red, green and blue go from 1: its colour cast
     loose: float = 0.0  # how far a box's edges may be off, as a share of its height: heads and legs change their rows
+    small: float = 0.0  # how much smaller than its box a person may be, who then stands anywhere in it
+    partial: float = 0.0  # share of the images whose box misses much of the person: the legs, or head and trunk
+    twins: float = 0.0  # share of the identities that have a twin, who differs in a single attribute
+    train_kinds: tuple[str, ...] = KINDS  # what can stand in front of a person in training
+    test_kinds: tuple[str, ...] = KINDS  # and in the test
     height: int = 192  # of an image, in pixels
     width: int = 96
 
@@ -53,10 +59,10 @@ class World:
                 f"World.query_images is {self.query_images}, but each query needs a camera of its own "
                 f"and World.cameras is {self.cameras}"
             )
-        for name in ("occluded_train", "occluded_gallery", "occluded_query"):
+        for name in ("occluded_train", "occluded_gallery", "occluded_query", "partial", "twins"):
             if not 0 <= getattr(self, name) <= 1:
                 raise BadInput(f"World.{name} is {getattr(self, name)!r}, but must be a share from 0 to 1")
-        for name in ("cast", "loose"):
+        for name in ("cast", "loose", "small"):
             if not 0 <= getattr(self, name) <= 0.5:
                 raise BadInput(f"World.{name} is {getattr(self, name)!r}, but must be a number from 0 to 0.5")
         low, high = self.hidden if len(self.hidden) == 2 else (0.0, 0.0)
@@ -64,6 +70,13 @@ class World:
             raise BadInput(
                 f"World.hidden is {self.hidden!r}, but must be two shares above 0 and up to 0.95, at least 0.05 apart"
             )
+        for name in ("train_kinds", "test_kinds"):
+            kinds = getattr(self, name)
+            if not set(kinds) <= set(KINDS) or not set(kinds) & set(WIDE):
+                raise BadInput(
+                    f"World.{name} is {kinds!r}, but must be some of {', '.join(KINDS)}, "
+                    f"with at least one of {', '.join(WIDE)}"
+                )
         for name in ("height", "width"):
             value = getattr(self, name)
             if not isinstance(value, int) or not 32 <= value <= 1024 or value % 2:
@@ -86,6 +99,16 @@ PRESETS: dict[str, World] = {
         width=48,
     ),
     "default": World(),
+    # Where a part is can't be known beforehand, nothing that hides people in the test was there in training, and the
+    # person who looks most alike is somebody else: position isn't enough.
+    "unaligned": World(
+        loose=0.15,
+        small=0.25,
+        partial=0.2,
+        twins=0.3,
+        train_kinds=("pole", "sign"),
+        test_kinds=("vehicle", "plant", "pedestrian"),
+    ),
     "large": World(train_identities=700, test_identities=700),
 }
 
@@ -95,7 +118,7 @@ def changed(world: World, changes: Iterable[str]) -> World:
 
     Args:
         world: with the settings that stay.
-        changes: each as `name=value`, e.g. `cast=0.1`; two numbers as `hidden=0.2,0.5`.
+        changes: each as `name=value`, e.g. `cast=0.1`; several as `hidden=0.2,0.5` or `train_kinds=pole,sign`.
 
     Raises:
         BadInput: a name that doesn't exist, or a value of the wrong form or out of its range.
@@ -105,9 +128,10 @@ def changed(world: World, changes: Iterable[str]) -> World:
         name, _, text = change.partition("=")
         if name not in asdict(world):
             raise BadInput(f"'{change}' sets nothing: a world has {', '.join(asdict(world))}")
-        kind = type(getattr(world, name))
+        now = getattr(world, name)
         try:
-            values[name] = tuple(float(part) for part in text.split(",")) if kind is tuple else kind(text)
+            several = isinstance(now, tuple)
+            values[name] = tuple(type(now[0])(part) for part in text.split(",")) if several else type(now)(text)
         except ValueError as error:
-            raise BadInput(f"World.{name} can't be '{text}': it is of the form {getattr(world, name)}") from error
+            raise BadInput(f"World.{name} can't be '{text}': it is of the form {now}") from error
     return replace(world, **values)

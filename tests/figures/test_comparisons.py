@@ -4,11 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.collections import LineCollection
-from matplotlib.colors import to_rgba
 
 from scmlib import figures
-from scmlib.figures.style import CONTROL, SCM
-from tests.figures.examples import trainings
+from scmlib.analysis.verdicts import MARGIN, ablation_summary
 
 
 def test_spread_says_mean_and_standard_deviation() -> None:
@@ -24,11 +22,29 @@ def test_intervals_reach_from_low_to_high() -> None:
     np.testing.assert_allclose([ends[:, 0] for ends in np.array(bars.get_segments())], [[0.6, 0.8], [0.1, 0.4]])
 
 
-def test_ablation_shows_the_method_first_and_in_its_own_colour() -> None:
-    figure = figures.draw_ablation(trainings(["SCM", "without"], 3))
-    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["SCM", "without"]
-    colours = [dots.get_facecolor() for dots in figure.axes[0].collections[:2]]
-    np.testing.assert_allclose(np.stack(colours)[:, 0], [to_rgba(SCM), to_rgba(CONTROL)])
+def test_ablation_shows_leads_intervals_and_verdicts() -> None:
+    table = pd.DataFrame(
+        [
+            *(("SCM", 1, 0.80), ("SCM", 2, 0.60), ("SCM", 3, 0.70)),
+            *(("stripes", 1, 0.70), ("stripes", 2, 0.51), ("stripes", 3, 0.60)),
+            *(("no walk", 1, 0.801), ("no walk", 2, 0.60), ("no walk", 3, 0.70)),
+            ("oracle", 1, 0.9),  # the rest is still to come
+        ],
+        columns=["variant", "world", "mAP"],
+    ).assign(seed=0, role="reported", lr=0.3, top1=0.5, person_lift=1.0)
+    figure = figures.draw_ablation(table)
+    summary, alt = ablation_summary(table), figures.alt_text(figure)
+    stripes = summary.T["stripes"]
+    assert f"stripes {stripes.behind_SCM:+.1%} ({stripes.low:+.1%} to {stripes.high:+.1%}), SCM better" in alt
+    assert "oracle -10.0% (one world, no interval), not resolved" in alt
+    axes = figure.axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == [
+        "stripes: SCM better",
+        "no walk: equivalent",
+        "oracle: not resolved",
+    ]
+    margin = axes.patches[0].get_extents().transformed(axes.transData.inverted())
+    assert (margin.x0, margin.x1) == pytest.approx((-MARGIN, MARGIN))
 
 
 def test_a_question_without_a_guess_shows_its_outcome_alone() -> None:

@@ -4,8 +4,16 @@ from dataclasses import asdict
 
 import numpy as np
 
-from data_prep.world import World, identities
-from data_prep.world.identities import CHOICES, DEPENDS, sample_identities, sample_identity
+from data_prep.world import PRESETS, World, identities
+from data_prep.world.identities import (
+    CHOICES,
+    DEPENDS,
+    TELLING,
+    Attributes,
+    sample_identities,
+    sample_identity,
+    with_twins,
+)
 from data_prep.world.painting import COLOURS
 
 
@@ -32,3 +40,29 @@ def test_attributes_are_choices_that_go_together() -> None:
         for name, (other, absent) in DEPENDS.items():
             assert (person[name] == "none") == (person[other] == absent)
         assert person["second_colour"] != person["upper_colour"]
+
+
+def differences(a: Attributes, b: Attributes) -> list[str]:
+    return [name for name, value in asdict(a).items() if value != asdict(b)[name]]
+
+
+def test_twins_differ_in_one_attribute_that_shows() -> None:
+    people = sample_identities(0, 200)
+    twins = with_twins(0, people, 1.0)
+    assert twins[::2] == people[::2]
+    for one, other in zip(twins[::2], twins[1::2], strict=True):
+        assert len(differences(one, other)) == 1
+        assert differences(one, other)[0] in TELLING
+        assert not (other.lower == "skirt" and other.side_stripe != "none")
+        assert other.second_colour != other.upper_colour
+    assert with_twins(0, people, 0.0) == people
+    some = with_twins(0, people, 0.3)
+    assert 0.2 < np.mean([len(differences(*pair)) == 1 for pair in zip(some[::2], some[1::2], strict=True)]) < 0.4
+
+
+def test_no_one_in_training_has_a_twin_in_the_test() -> None:
+    world = World(train_identities=3, test_identities=4, twins=1.0)
+    people = identities(world)
+    alike = [(i, j) for i in range(7) for j in range(i + 1, 7) if len(differences(people[i], people[j])) == 1]
+    assert alike == [(0, 1), (3, 4), (5, 6)]
+    assert identities(PRESETS["default"]) == sample_identities(0, 200)

@@ -66,6 +66,12 @@ def test_every_kind_hides_within_the_limits(kind: str) -> None:
         assert drawn in (kind, "sign")  # where a pole is too thin, a sign stands in
 
 
+def test_wide_kind_stands_in_from_those_that_there_are() -> None:
+    whole = np.ones((96, 48), bool)  # no pole hides half of this
+    assert stand_in_front("pole", whole, (0.5, 0.55), np.random.default_rng(0), ("pole", "plant"))[1] == "plant"
+    assert stand_in_front("pole", whole, (0.5, 0.55), np.random.default_rng(0))[1] == "sign"
+
+
 def test_limits_that_nothing_keeps_are_refused() -> None:
     with pytest.raises(BadInput, match=r"World\.hidden is \(0\.2, 0\.2\), and no sign hides that much of a person"):
         stand_in_front("pole", PERSON, (0.2, 0.2), np.random.default_rng(0))

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from data_prep.world import KINDS, World, render, render_pair, rendering
+from data_prep.world import KINDS, PRESETS, World, render, render_pair, rendering
 from data_prep.world.layers import Array, Layer
 from data_prep.world.pedestrian import draw_pedestrian
 from scmlib.data.truth import OCCLUDER, PERSON, REGION_COLOURS, REGIONS
@@ -122,3 +122,21 @@ def test_image_without_an_occluder_has_no_pair() -> None:
     world = replace(QUICK, occluded_gallery=0.0)
     with pytest.raises(BadInput, match="Image 1 of identity 13 in gallery has no occluder to take away"):
         render_pair(world, "gallery", 13, 1)
+
+
+def test_kinds_kept_out_of_training_stand_only_in_the_test() -> None:
+    world = replace(QUICK, train_kinds=("pole", "sign"), test_kinds=("plant",), occluded_train=1.0)
+    drawn = {
+        split: {render(world, split, identity, k)[2]["occluder"] for identity in people for k in range(2)}
+        for split, people in (("train", range(1, 9)), ("query", range(13, 17)))
+    }
+    assert drawn == {"train": {"pole", "sign"}, "query": {"plant"}}
+
+
+def test_unaligned_world_can_be_drawn() -> None:
+    world = replace(PRESETS["unaligned"], height=96, width=48)
+    for identity in range(101, 111):
+        _, regions, facts = render(world, "query", identity)
+        assert facts["occluder"] in world.test_kinds
+        assert world.hidden[0] <= facts["hidden"] <= world.hidden[1]
+        assert np.isin(regions, PERSON).any()

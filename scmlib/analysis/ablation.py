@@ -154,7 +154,8 @@ class Ablation:
 
 def best_rate(tuning: pd.DataFrame) -> float:
     """The rate with the highest mean mAP; a training that diverged counts as 0."""
-    return float(tuning.fillna({"mAP": 0.0}).groupby("lr")["mAP"].mean().idxmax())
+    means = tuning.fillna({"mAP": 0.0}).groupby("lr")["mAP"].mean()
+    return float(means.index.to_numpy()[means.to_numpy().argmax()])
 
 
 def ablate(

@@ -63,10 +63,10 @@ def read_changes(_: click.Context, __: click.Parameter, changes: tuple[str, ...]
     """`("epochs=2,9", "lr=0.1")` to settings by name."""
     kinds, values = get_type_hints(Settings), {}
     for change in changes:
-        name, _, text = change.partition("=")
+        name, *text = change.split("=", 1)
         try:
-            values[name] = PARSERS.get(kinds[name], kinds[name])(text)
-        except (KeyError, ValueError) as error:
+            values[name] = PARSERS.get(kinds[name], kinds[name])(*text)
+        except (KeyError, ValueError, TypeError) as error:
             raise click.BadParameter(f"'{change}' isn't a setting and its value, like epochs=2,9") from error
     return values
 

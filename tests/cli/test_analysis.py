@@ -113,3 +113,23 @@ def test_nothing_hidden_is_refused(run: Path, where: list[object]) -> None:
 def test_unknown_variant_is_named(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="Unknown variant 'stripes'"):
         CliRunner().invoke(cli, ["ablation", "--variant", "stripes", "--out", str(tmp_path)], catch_exceptions=False)
+
+
+@pytest.mark.slow
+def test_ablation_with_changes_of_world_and_recipe(tmp_path: Path) -> None:
+    asked = ["--worlds", 1, "--seeds", 1, "--lr", 0.3, "--variant", "uniform masks", "--quick", "--out", tmp_path]
+    said = scm("ablation", *asked, "--set", "occluded_train=0.2", "--change", "epochs=1,3", "--change", "erasing=0")
+    table = pd.read_csv(tmp_path / "ablation.csv")
+    assert list(table["variant"]) == ["SCM", "uniform masks"]
+    assert not (tmp_path / "worlds" / "100").exists()  # one rate: nothing to tune
+    facts = json.loads((tmp_path / "uniform_masks-lr0.3-world1-seed0" / "settings.json").read_text())["settings"]
+    assert (facts["epochs"], facts["erasing"], facts["variant"]) == ([1, 3], 0, "uniform")
+    assert "not resolved" in said
+    assert (tmp_path / "ablation.png").is_file()
+
+
+@pytest.mark.parametrize("change", ["epoch=1,2", "epochs", "epochs=one", "lr="])
+def test_change_that_is_none_is_named(change: str, tmp_path: Path) -> None:
+    result = CliRunner().invoke(cli, ["ablation", "--change", change, "--out", str(tmp_path)])
+    assert result.exit_code == 2
+    assert f"'{change}' isn't a setting and its value, like epochs=2,9" in result.output

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @click.option("--source", type=Path, help="Downloaded archive (zip, tar) or folder; for a table, the pictures' folder.")
 @click.option("--pattern", help="Of a table: file names as a regular expression, (?P<identity>...) and so on.")
 @click.option("--no-camera-rule", is_flag=True, help="Of a table: without the cameras that --pattern gives.")
-@click.option("--preset", help="Size of the synthetic world: quick, default or large.")
+@click.option("--preset", help="The synthetic world: quick, default, unaligned or large.")
 @click.option("--seed", type=int, help="Of the synthetic world, or of the splits that are drawn for a table.")
 @world_option
 @click.option("--workers", default=0, show_default=True, help="Processes that draw the world; 0: one for each core.")

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from scmlib.analysis.verdicts import MARGIN, ablation_summary
-from scmlib.figures.style import CONTROL, PLAIN, RIGHT, folded, new_figure, rows_height, series
+from scmlib.figures.style import CONTROL, PLAIN, RIGHT, SCM, folded, new_figure, rows_height, series
 
 sns = lazy_loader.load("seaborn")  # loads when first drawn with: it takes as long to import as torch
 

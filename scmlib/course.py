@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 
 from data_prep.world import PRESETS, write_world
 from scmlib.data.datasets import ReidDataset, dataset_folder, open_dataset
-from scmlib.data.loading import IdentityBatches
+from scmlib.data.loading import PKSampler
 from scmlib.demo import demo_settings
 from scmlib.figures.comparisons import draw_guesses
 from scmlib.run_folder import STATE
@@ -96,7 +96,7 @@ def shortened(settings: Settings, data: ReidDataset, quick: bool) -> Settings:
     """A recipe cut down to a few minutes on two cores, or, if quick, to seconds on a small tree."""
     if quick:
         return replace(settings, **QUICK)
-    steps = len(IdentityBatches(data.train, settings.batch_size, settings.instance_num, settings.seed))
+    steps = len(PKSampler(data.train, settings.batch_size, settings.instance_num, settings.seed))
     return replace(settings, epochs=(1, max(2, min(settings.epochs[1], STEPS // max(1, steps)))), ema_extra=0)
 
 

@@ -22,7 +22,7 @@ from scmlib.analysis.colours import stripe_histograms
 from scmlib.analysis.mask_scores import Pairs, score_masks
 from scmlib.checkpoints import load_model
 from scmlib.data.datasets import ReidDataset, dataset_folder, open_dataset
-from scmlib.data.images import read_image, resize
+from scmlib.data.images import read_pictures, resize
 from scmlib.data.records import Record
 from scmlib.data.truth import OCCLUDER, read_truth
 from scmlib.errors import BadInput
@@ -116,7 +116,7 @@ def run_demo(out: Path, *, quick: bool = False, seed: int = 0) -> Path:
         for name, figure in drawn.items():
             figures.save(figure, out / "figures" / f"{name}.png")
     results = {
-        "figures": outcome.evaluation.ranking.metrics(),
+        "metrics": outcome.evaluation.ranking.metrics(),
         "queries": outcome.evaluation.ranking.num_valid,
         "baseline": outcome.baseline.metrics(),
         "masks": json.loads(outcome.mask_scores.to_json(orient="records")),
@@ -178,11 +178,6 @@ def shown_queries(ranking: Ranking) -> list[int]:
     return [int(i) for i in order[np.linspace(0, len(order) - 1, min(SHOWN, len(order))).round().astype(int)]]
 
 
-def pictures(records: Sequence[Record], size: tuple[int, int]) -> torch.Tensor:
-    """(N, 3, H, W) uint8."""
-    return torch.stack([read_image(record.path, size) for record in records])
-
-
 def draw_all(outcome: Outcome) -> dict[str, Figure]:
     """The report's figures by name."""
     data, size, ranking = outcome.data, outcome.model.image_size, outcome.evaluation.ranking
@@ -190,7 +185,7 @@ def draw_all(outcome: Outcome) -> dict[str, Figure]:
     queries = [data.query[i] for i in shown]
     similarity = outcome.evaluation.query[shown] @ outcome.evaluation.gallery.T
     heads = [ranked_gallery(s, q, data.gallery, LENGTH) for s, q in zip(similarity, queries, strict=True)]
-    found = [pictures([data.gallery[i] for i in head], size) for head, _ in heads]
+    found = [read_pictures([data.gallery[i] for i in head], size) for head, _ in heads]
     titles = [f"average precision {ranking.ap[i]:.0%}" for i in shown]
     people = list(dict.fromkeys(record.identity for record in data.gallery))[:4]
     sheet = [
@@ -201,9 +196,9 @@ def draw_all(outcome: Outcome) -> dict[str, Figure]:
             *[r for r in data.query if r.identity == person][:2],
         )
     ]
-    seen = pictures(queries, size)
+    seen = read_pictures(queries, size)
     return {
-        "world": figures.draw_sheet(pictures(sheet, size), len(sheet) // len(people)),
+        "world": figures.draw_sheet(read_pictures(sheet, size), len(sheet) // len(people)),
         "training": figures.draw_training(outcome.log),
         "cmc": figures.draw_cmc({"SCM": ranking, "colour histograms": outcome.baseline}),
         "ranked_lists": figures.draw_ranked_lists(seen, found, [right for _, right in heads], titles),

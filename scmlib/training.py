@@ -35,7 +35,7 @@ from scmlib.backbone import wants_channels_last
 from scmlib.checkpoints import SHAPES, load_start, model_for, save_model
 from scmlib.data.datasets import ReidDataset, check_ready, open_dataset
 from scmlib.data.images import to_float
-from scmlib.data.loading import Augmentation, IdentityBatches, RecordImages
+from scmlib.data.loading import Augmentation, PKSampler, RecordImages
 from scmlib.errors import BadInput, ran_out
 from scmlib.files import write_atomically
 from scmlib.losses import SCMLoss, scm_loss
@@ -90,7 +90,7 @@ class Trainer:
         self.masked = any(name.startswith("competitive") for name in model.embedding_names)
         self.average = AveragedModel(model, device=self.accelerator.device)
         self.model, self.optimizer = self.accelerator.prepare(model, optimizer)
-        self.batches = IdentityBatches(
+        self.batches = PKSampler(
             dataset.train, settings.batch_size, settings.instance_num, settings.seed, dataset.layout.satellite
         )
         augment = Augmentation(dataset.layout, settings.image_size)

@@ -88,7 +88,7 @@ def same_camera_matches_kept(specimen: Specimen) -> Ranking:
 
 
 def within(side: Side) -> Ranking:
-    """A split judged against itself: the first image that each camera took of each person is a query.
+    """A split ranked against itself: the first image that each camera took of each person is a query.
 
     All images are the gallery; a query itself is junk there, for it is of its own identity and camera.
     """

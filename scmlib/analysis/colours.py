@@ -33,7 +33,7 @@ def stripe_histograms(records: Sequence[Record], *, person: bool = False) -> NDA
             central third of the columns.
 
     Returns:
-        (N, 288) float32, rows of length 1, for `rank`; a row of zeros where nothing is counted.
+        (N, 288) float32, rows L2-normalised, for `rank`; a row of zeros where nothing is counted.
 
     Raises:
         BadInput: an image that can't be read, or, for `person`, one without an index map of its size.

@@ -58,7 +58,7 @@ METRICS = ("mAP", "top1", "mINP")
 # Masks that come from elsewhere, by name: (2, N or 1, P, h, w), for pictures as they are and for their mirror images.
 Foreign = Mapping[str, Tensor]
 
-Embeddings = dict[str, NDArray[np.float32]]  # by the masks' name: (N, (3 + P) * D), rows of length 1
+Embeddings = dict[str, NDArray[np.float32]]  # by the masks' name: (N, (3 + P) * D), rows L2-normalised
 
 
 def swap_masks(

@@ -260,17 +260,17 @@ def clinic(study: Study, folder: Path) -> None:
     from scmlib.analysis.clinic import FAULTS, right, specimen_of
 
     specimen = specimen_of(study.model, study.data, progress=True)
-    judged = {
+    ranked = {
         "sound": {name: fault.sound(specimen) for name, fault in FAULTS.items()},
         "broken": {name: fault.broken(specimen) for name, fault in FAULTS.items()},
     }
     table = pd.concat(
-        {kind: pd.DataFrame({n: r.metrics() for n, r in of.items()}).T for kind, of in judged.items()}, axis=1
+        {kind: pd.DataFrame({n: r.metrics() for n, r in of.items()}).T for kind, of in ranked.items()}, axis=1
     )
     click.echo(table.to_string(float_format="{:.1%}".format))
     for name, fault in FAULTS.items():
         click.echo(f"- {name}: {fault.symptom}")
-    curves = {"sound": right(specimen)} | judged["broken"]
+    curves = {"sound": right(specimen)} | ranked["broken"]
     click.echo(f"Drawn in {figures.save(figures.draw_cmc(curves), folder / 'clinic.png')}.")
 
 

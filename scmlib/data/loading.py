@@ -107,7 +107,7 @@ class RecordImages(Dataset[tuple[Tensor, int]]):
         return self.augment(image, record.view) if self.augment else image, record.label
 
 
-class IdentityBatches(Sampler[list[int]]):
+class PKSampler(Sampler[list[int]]):
     """The PK sampler: batches of K images each of P = batch_size / K identities (Hermans et al., 2017).
 
     An epoch is floor(images / (identities * K)) rounds, at least one. A round shuffles the identities and takes K

@@ -14,7 +14,7 @@ import torch
 from scmlib import course
 from scmlib.course import STEPS, check, compare, open_course, open_course_data, say, shortened, show_source
 from scmlib.data.datasets import open_dataset
-from scmlib.data.loading import IdentityBatches
+from scmlib.data.loading import PKSampler
 from scmlib.errors import BadInput
 from scmlib.figures.style import alt_text
 from scmlib.mask import clamp_unit, striped_prior
@@ -86,7 +86,7 @@ def test_a_short_training_of_other_data_keeps_to_its_steps(tmp_path: Path) -> No
     write_tree("market1501", tmp_path)
     data, settings = open_dataset("market1501", tmp_path), recipe("market1501", "regnet_y_tiny")
     short = shortened(replace(settings, batch_size=4, instance_num=2), data, quick=False)
-    steps = len(IdentityBatches(data.train, 4, 2, 0))
+    steps = len(PKSampler(data.train, 4, 2, 0))
     assert short.epochs[1] * steps <= max(STEPS, 2 * steps)
     assert short.last_epoch == short.epochs[1] <= settings.epochs[1]
 

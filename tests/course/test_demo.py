@@ -30,7 +30,7 @@ def test_quick_demo_ends_with_a_report(tmp_path: Path, capsys: pytest.CaptureFix
     assert f"{results['figures']['mAP']:.1%}" in said
 
     again = run_demo(tmp_path, quick=True)  # finds its own world and run
-    assert json.loads((tmp_path / "results.json").read_text())["figures"] == results["figures"]
+    assert json.loads((tmp_path / "results.json").read_text())["metrics"] == results["metrics"]
     assert again == report
 
 

@@ -12,7 +12,7 @@ from torchvision.transforms import v2
 
 from scmlib.data.images import read_image, resize, to_float
 from scmlib.data.layouts import LAYOUTS
-from scmlib.data.loading import Augmentation, IdentityBatches, RecordImages
+from scmlib.data.loading import Augmentation, PKSampler, RecordImages
 from scmlib.data.records import Record
 from scmlib.errors import BadInput
 from scmlib.model import RandomErasing
@@ -160,7 +160,7 @@ def test_no_more_is_kept_than_there_is_room(tmp_path: Path, monkeypatch: pytest.
 
 def test_batches_hold_k_images_of_each_identity() -> None:
     labels = [0] * 4 + [1] * 9 + [2] * 5 + [3] * 6
-    batches = IdentityBatches(records_of(labels), 8, 4, seed=0)
+    batches = PKSampler(records_of(labels), 8, 4, seed=0)
     drawn = list(batches)
     assert len(drawn) == len(batches) == 2  # 24 images make one round of 16
     for batch in drawn:
@@ -170,14 +170,14 @@ def test_batches_hold_k_images_of_each_identity() -> None:
 
 
 def test_identity_with_fewer_than_k_images_is_drawn_with_replacement() -> None:
-    (batch,) = IdentityBatches(records_of([0, 1, 1, 1, 1]), 8, 4, seed=0)
+    (batch,) = PKSampler(records_of([0, 1, 1, 1, 1]), 8, 4, seed=0)
     assert batch.count(0) == 4
 
 
 def test_each_identity_gives_one_satellite_image_and_drone_images() -> None:
     """University-1652; an identity without the one kind gives K of the other."""
     labels, views = [0] * 6 + [1] * 6 + [2] * 5, ["satellite", *["drone"] * 5] * 2 + ["drone"] * 5
-    batches = IdentityBatches(records_of(labels, views), 9, 3, 0, "satellite")
+    batches = PKSampler(records_of(labels, views), 9, 3, 0, "satellite")
     (batch,) = list(batches)
     seen = Counter((labels[i], views[i]) for i in batch)
     assert seen == {(0, "satellite"): 1, (0, "drone"): 2, (1, "satellite"): 1, (1, "drone"): 2, (2, "drone"): 3}
@@ -186,7 +186,7 @@ def test_each_identity_gives_one_satellite_image_and_drone_images() -> None:
 
 def test_batches_follow_from_seed_and_epoch_alone() -> None:
     def draw(seed: int, epoch: int) -> list[list[int]]:
-        batches = IdentityBatches(records_of([0] * 8 + [1] * 8 + [2] * 8), 4, 2, seed)
+        batches = PKSampler(records_of([0] * 8 + [1] * 8 + [2] * 8), 4, 2, seed)
         batches.epoch = epoch
         return list(batches)
 
@@ -197,7 +197,7 @@ def test_batches_follow_from_seed_and_epoch_alone() -> None:
 
 def test_fewer_identities_than_a_batch_needs() -> None:
     with pytest.raises(BadInput, match=r"needs 6 identities, but the training set has 2.*--batch-size 8"):
-        IdentityBatches(records_of([0, 0, 1, 1]), 24, 4, seed=0)
+        PKSampler(records_of([0, 0, 1, 1]), 24, 4, seed=0)
 
 
 @pytest.mark.parametrize(
@@ -206,15 +206,15 @@ def test_fewer_identities_than_a_batch_needs() -> None:
 def test_batch_of_one_identity_or_of_a_broken_group_is_refused(batch_size: int, instances: int, fits: str) -> None:
     records = records_of([label for label in range(8) for _ in range(4)])
     with pytest.raises(BadInput, match=rf"so give --batch-size {fits}\.$"):
-        IdentityBatches(records, batch_size, instances, seed=0)
+        PKSampler(records, batch_size, instances, seed=0)
     for size in map(int, fits.split(" or ")):
-        assert all(len(batch) == size for batch in IdentityBatches(records, size, instances, seed=0))
+        assert all(len(batch) == size for batch in PKSampler(records, size, instances, seed=0))
 
 
 @pytest.mark.parametrize("settings", published_recipes(), ids=lambda s: f"{s.dataset}-{s.net}")
 def test_batches_of_all_recipes_hold_whole_groups(settings: Settings) -> None:
     records = records_of([label for label in range(64) for _ in range(4)])
-    (first, *_) = IdentityBatches(records, settings.batch_size, settings.instance_num, seed=0)
+    (first, *_) = PKSampler(records, settings.batch_size, settings.instance_num, seed=0)
     assert len({records[i].label for i in first}) == settings.batch_size // settings.instance_num
 
 

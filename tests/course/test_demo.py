@@ -15,6 +15,13 @@ from scmlib.errors import BadInput
 from scmlib.ranking import rank
 
 
+def readme_example() -> str:
+    """The README's Python."""
+    readme = Path(__file__).parents[2] / "README.md"
+    (code,) = re.findall(r"```python\n(.*?)```", readme.read_text(), re.S)
+    return str(code)
+
+
 @pytest.mark.slow
 def test_quick_demo_ends_with_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     report = run_demo(tmp_path, quick=True)
@@ -24,10 +31,13 @@ def test_quick_demo_ends_with_a_report(tmp_path: Path, capsys: pytest.CaptureFix
     assert page.count('<img src="data:image/webp;base64,') == 5
     assert not re.search(r'(?:src|href)="(?!data:)', page)  # nothing is fetched
     assert results["queries"] == 24
-    assert f"{results['figures']['top1']:.1%}" in page
+    assert f"{results['metrics']['top1']:.1%}" in page
     said = capsys.readouterr().out
     assert "colour histograms, true person" in said
-    assert f"{results['figures']['mAP']:.1%}" in said
+    assert f"{results['metrics']['mAP']:.1%}" in said
+
+    exec(readme_example().replace("runs/demo", str(tmp_path)), {})
+    assert str(results["metrics"]) in capsys.readouterr().out
 
     again = run_demo(tmp_path, quick=True)  # finds its own world and run
     assert json.loads((tmp_path / "results.json").read_text())["metrics"] == results["metrics"]

@@ -70,9 +70,8 @@ def sweep(
     pixels that the query shows, wherever the person stands and however large it is. Elsewhere it is a share of the
     picture, of which an occluder beside the person hides nothing that counts.
 
-    The occluder of a query depends on `seed` and its place among the queries alone, and grows in place, so that the
-    metrics of different ratios are paired. Whom the kind "person" pastes is another identity of the query set, and so
-    mostly somebody whom the gallery shows too. Queries without a true match count in nothing.
+    The occluder of a query depends on `seed` and its place among the queries alone, and grows in place, so that ratios
+    are paired. The kind "person" pastes another identity of the queries. Queries without a true match don't count.
 
     The bands hold 95 % of 1,000 bootstrap resamples of the queries' identities (percentiles), the same resamples for
     every condition: of two conditions whose bands overlap, one can still be better on nearly every resample.
@@ -107,17 +106,20 @@ def sweep(
     conditions = list(dict.fromkeys(product(kinds, positions)))
     counted, scores = _scores(model, dataset, sides, conditions, shares, seed, progress)
     identities = [dataset.query[i].identity for i in counted]
-    metrics = np.stack([scores.mean(-1), *bootstrap_bands(scores, identities, seed=seed)], -1)  # (groups, rows, 2, 3)
-    rows = np.arange(1, scores.shape[1]).reshape(len(conditions), len(shares))
-    rows = np.pad(rows, ((0, 0), (1, 0)))  # the unhidden row leads every condition
     hidden = PERSON_SHARE if _has_truth(dataset) else PICTURE_SHARE
-    table = pd.DataFrame(
-        [(name, *c, hidden, share) for name in groups for c in conditions for share in (0.0, *shares)],
-        columns=["embeddings", "kind", "position", "hidden", "ratio"],
-    )
+    rows = [(name, *c, hidden, share) for name in groups for c in conditions for share in (0.0, *shares)]
+    table = pd.DataFrame(rows, columns=["embeddings", "kind", "position", "hidden", "ratio"])
     columns = ["mAP", "mAP_low", "mAP_high", "top1", "top1_low", "top1_high"]
-    table[columns] = metrics[:, rows.ravel()].reshape(len(table), 6)
+    table[columns] = _metrics(scores, bootstrap_bands(scores, identities, seed=seed), len(conditions))
     return table.assign(queries=len(counted))
+
+
+def _metrics(scores: Floats, bands: Floats, conditions: int) -> Floats:
+    """Means and bands of `_scores`, a row for each group, condition and share; unhidden leads every condition."""
+    metrics = np.stack([scores.mean(-1), *bands], -1)  # (groups, rows, 2, 3)
+    rows = np.arange(1, scores.shape[1]).reshape(conditions, -1)
+    rows = np.pad(rows, ((0, 0), (1, 0)))
+    return metrics[:, rows.ravel()].reshape(-1, 6)
 
 
 class Side(NamedTuple):

@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import stats
 
 MARGIN = 0.015  # of mAP: variants that differ by less are as good as one another
 
@@ -71,6 +70,8 @@ def spreads(trainings: pd.DataFrame) -> dict[str, float]:
 
 def interval(differences: NDArray[np.float64]) -> tuple[float, float]:
     """The interval of a mean by Student's t, at `LEVEL`; NaN for fewer than two values."""
+    from scipy import stats  # here, since it takes long to import
+
     n = len(differences)
     if n < 2:
         return float("nan"), float("nan")
@@ -96,6 +97,7 @@ def worlds_needed(deviation: float, difference: float = 0.0, margin: float = MAR
     Returns:
         The number, at least 2; NaN if the deviation is NaN.
     """
+    from scipy import stats
 
     def odds(worlds: int) -> float:
         limit = stats.t.ppf((1 + LEVEL) / 2, worlds - 1)

@@ -142,7 +142,7 @@ def test_failure_in_a_process_comes_through(tmp_path: Path) -> None:
 
 
 def test_presets_are_named_and_changed(tmp_path: Path, world_folder: Path) -> None:
-    with pytest.raises(BadInput, match="Unknown preset 'huge': choose one of quick, default, large"):
+    with pytest.raises(BadInput, match="Unknown preset 'huge': choose one of quick, default, unaligned, large"):
         draw_world(tmp_path, "huge")
     changes = ["train_identities=2", "test_identities=2", "train_images=2", "cast=0.1"]
     folder = draw_world(tmp_path, "quick", seed=7, changes=changes)

@@ -124,7 +124,7 @@ def test_bad_usage_is_one_sentence(capsys: pytest.CaptureFixture[str], monkeypat
     assert "No such option" in said
     assert "--net" in said
     said = refusal(capsys, monkeypatch, "prepare", "synthetic", "--preset", "huge")
-    assert "Unknown preset 'huge': choose one of quick, default, large" in said
+    assert "Unknown preset 'huge': choose one of quick, default, unaligned, large" in said
 
 
 def test_bad_data_is_one_sentence(

@@ -1,1 +1,1 @@
-"""Bring downloads into their layouts: unpacking, converters, checks; all of it or nothing."""
+"""Downloads: unpacked, converted to the layouts that `scmlib` reads, and checked before they appear."""

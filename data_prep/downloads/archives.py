@@ -1,4 +1,4 @@
-"""What a download holds: unpacked without trusting it, or linked from where it lies, and searched."""
+"""What a download holds: unpacked safely from an archive, or linked from a folder, and searched."""
 
 from __future__ import annotations
 
@@ -16,28 +16,35 @@ from tqdm.auto import tqdm
 
 from scmlib.errors import BadInput
 
-# What a converter yields: a path below the data set's folder, and the file that belongs there or its content.
+# What a converter yields: a path below the data set's folder, and the source file to put there or the new content.
 Files = Iterator[tuple[str, Path | bytes]]
 
 CHUNK = 1 << 20  # bytes
 
-# How zip, gzip, bzip2 and xz files begin: one that can't be opened all the same is a download cut short.
+# The first bytes of zip, gzip, bzip2 and xz files. A file that begins so but can't be opened was cut short.
 MAGIC = (b"PK\x03\x04", b"\x1f\x8b", b"BZh", b"\xfd7zXZ")
 
 
 class Entry(NamedTuple):
-    """A file of an archive."""
+    """A file in an archive."""
 
     path: PurePosixPath
-    size: int
-    read: Callable[[], IO[bytes]]
+    size: int  # bytes, unpacked
+    read: Callable[[], IO[bytes]]  # opens the file for reading
 
 
 def safe_path(name: str, where: Path) -> PurePosixPath:
-    """A path that an archive or a list gives, which stays inside the folder that it's meant for.
+    """Check that a path from an archive or a list stays inside the folder it is used in.
+
+    Args:
+        name: the path, as the archive or the list gives it.
+        where: the archive or the list, for the message.
+
+    Returns:
+        The same path.
 
     Raises:
-        BadInput: it could lead out of the folder, here or on another system.
+        BadInput: the path could lead out of the folder, on this system or another.
     """
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or re.search(r"^[A-Za-z]:|[\\\0]", name):
@@ -49,7 +56,7 @@ def safe_path(name: str, where: Path) -> PurePosixPath:
 
 
 def passed_over(name: str) -> bool:
-    """Whether a file or a folder is an operating system's or an editor's own."""
+    """Whether a file or folder of this name belongs to the operating system or an editor, not to the data."""
     return name.startswith(".") or name.lower() in ("__macosx", "thumbs.db")
 
 
@@ -74,7 +81,8 @@ def _tar_entries(archive: tarfile.TarFile, where: Path) -> Iterator[Entry]:
             raise BadInput(_special(where, member.name))
         if member.isfile():
             yield Entry(path, member.size, lambda member=member: archive.extractfile(member))  # type: ignore[misc, arg-type]
-    # Python's reader takes a damaged header for the end. The true end is two blocks of zeros, and zeros after them.
+    # Python's reader takes a damaged header for the end. At the true end there are at least two blocks of zeros, and
+    # nothing but zeros after them.
     assert archive.fileobj
     if archive.fileobj.tell() - archive.offset < tarfile.BLOCKSIZE or any(archive.fileobj.read(CHUNK)):
         raise tarfile.ReadError("it ends in the middle")
@@ -89,13 +97,13 @@ def _special(where: Path, name: str) -> str:
 
 @contextmanager
 def _opened(archive: Path) -> Iterator[list[Entry]]:
-    """The files of a zip or a tar, each name checked before the first is written.
+    """Open a zip or tar archive and list its files. All names are checked before anything is written.
 
     Raises:
-        BadInput: the archive can't be read, or has an entry that isn't a plain file inside it.
+        BadInput: the archive can't be read, or an entry has an unsafe path or is neither a file nor a folder.
     """
     try:
-        if tarfile.is_tarfile(archive):  # first: a tar whose last file is a zip looks like a zip too
+        if tarfile.is_tarfile(archive):  # checked first: a tar whose last file is a zip also looks like a zip
             with tarfile.open(archive) as tar:
                 yield list(_tar_entries(tar, archive))
         elif zipfile.is_zipfile(archive):
@@ -113,18 +121,23 @@ def _opened(archive: Path) -> Iterator[list[Entry]]:
             f"{archive} is packed in a way that Python can't read ({error}): unpack it with another program "
             "and give the folder as --source."
         ) from error
-    except Exception as error:  # whatever a damaged archive makes the readers raise
+    except Exception as error:  # a damaged archive can make the readers raise anything
         if isinstance(error, BadInput) or (isinstance(error, OSError) and error.errno):
             raise
         raise BadInput(f"{archive} is damaged or incomplete ({error}): download it again.") from error
 
 
 def unpack(archive: Path, folder: Path, *, progress: bool = True) -> None:
-    """Unpack a zip or a tar, compressed or not, into a folder; system files and empty folders are passed over.
+    """Unpack a zip or tar archive, compressed or not, into a folder. System files and empty folders are left out.
+
+    Args:
+        archive: the zip or tar file.
+        folder: where to unpack; it exists and is empty.
+        progress: whether to show a bar.
 
     Raises:
-        BadInput: not such an archive, damaged, encrypted, empty, too large for the disk, or with an entry that would
-            leave the folder, is a link or a device, or is there twice.
+        BadInput: the file is no such archive, or is damaged, encrypted, empty or too large for the disk; or an entry
+            would leave the folder, is a link or a device, or appears twice.
         OSError: a file can't be written.
     """
     with _opened(archive) as entries:
@@ -147,10 +160,15 @@ def unpack(archive: Path, folder: Path, *, progress: bool = True) -> None:
 
 
 def check_room(size: int, source: Path, folder: Path) -> None:
-    """Refuse what the disk of a folder has no room for.
+    """Check that a disk has enough free space.
+
+    Args:
+        size: the space needed, in bytes.
+        source: what needs it, for the message.
+        folder: a folder on the disk.
 
     Raises:
-        BadInput: less is free than `size` bytes.
+        BadInput: less than `size` bytes are free.
     """
     free = shutil.disk_usage(folder).free
     if size > free:
@@ -161,10 +179,10 @@ def check_room(size: int, source: Path, folder: Path) -> None:
 
 
 def files_below(folder: Path) -> list[Path]:
-    """All files in a folder at any depth, sorted, system files passed over.
+    """All files in a folder at any depth, sorted, without system files.
 
     Raises:
-        BadInput: something in it is a link to a folder, leads nowhere, or is no file at all.
+        BadInput: the folder holds a link to a folder, a broken link, or something that is not a file.
     """
     found = []
     for path in sorted(folder.iterdir()):
@@ -175,15 +193,22 @@ def files_below(folder: Path) -> list[Path]:
         elif path.is_file():
             found.append(path)
         else:
-            raise BadInput(f"{path} is no file, but a link to a folder or to nothing: put what it stands for there.")
+            raise BadInput(
+                f"{path} is not a file but a link to a folder or to nothing: replace the link with the real files."
+            )
     return found
 
 
 def link_folder(source: Path, folder: Path, *, progress: bool = True) -> None:
-    """Bring the files of a folder into another, as hard links where the disk allows it, else as copies.
+    """Put the files of one folder into another: as hard links where the disk allows it, else as copies.
+
+    Args:
+        source: the folder to read.
+        folder: the folder to fill; it exists.
+        progress: whether to show a bar.
 
     Raises:
-        BadInput: something in it isn't a file, or the copies are too large for the disk.
+        BadInput: the source holds something that is not a file, or the copies are too large for the disk.
         OSError: a file can't be read or written.
     """
     files = files_below(source)
@@ -194,62 +219,79 @@ def link_folder(source: Path, folder: Path, *, progress: bool = True) -> None:
 
 
 def put(content: Path | bytes, target: Path) -> None:
-    """Make a file: from bytes, or as a hard link to another file, or as its copy where links aren't possible.
+    """Create a file and the folders above it.
+
+    Args:
+        content: the bytes to write, or a file to hard-link; where links aren't possible it is copied.
+        target: the new file.
 
     Raises:
-        OSError: it can't be written.
+        OSError: the file can't be written.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     if isinstance(content, bytes):
         target.write_bytes(content)
         return
-    original = content.resolve()  # a link would link to the link
+    original = content.resolve()  # else the new link would point to a symbolic link
     try:
         target.hardlink_to(original)
     except OSError:
         shutil.copyfile(original, target)
 
 
-def lookup(folder: Path, place: str) -> Path | None:
-    """The file or folder `place` below a folder, in any letter case, the given one first; None if it isn't there."""
+def lookup(folder: Path, path: str) -> Path | None:
+    """A file or folder below a folder, found in any letter case.
+
+    Args:
+        folder: where to look.
+        path: the path below it, with `/` between its parts. An exact match is preferred.
+
+    Returns:
+        The path as it is on the disk; None if there is none.
+    """
     here = folder
-    for part in place.split("/"):
+    for part in path.split("/"):
         if not (here / part).exists():
             inside = here.iterdir() if here.is_dir() else ()
-            fits = sorted(path.name for path in inside if path.name.lower() == part.lower())
-            if not fits:
+            matches = sorted(entry.name for entry in inside if entry.name.lower() == part.lower())
+            if not matches:
                 return None
-            part = fits[0]
+            part = matches[0]
         here = here / part
     return here
 
 
-def lacking(folder: Path, places: Iterable[str]) -> list[str]:
-    """Those of the places that a folder doesn't hold in any letter case."""
-    return [place for place in places if lookup(folder, place) is None]
+def lacking(folder: Path, paths: Iterable[str]) -> list[str]:
+    """The paths that a folder doesn't hold, in any letter case."""
+    return [path for path in paths if lookup(folder, path) is None]
 
 
 def folders_in(folder: Path) -> list[Path]:
-    """A folder and all below it, sorted."""
+    """A folder and all folders below it, sorted."""
     return [folder, *sorted(path for path in folder.rglob("*") if path.is_dir())]
 
 
-def holders(folder: Path, places: Iterable[str]) -> list[Path]:
-    """The folders, at any depth, that hold all the places."""
-    wanted = tuple(places)
+def holders(folder: Path, paths: Iterable[str]) -> list[Path]:
+    """All folders, at any depth, that hold all of these paths; sorted."""
+    wanted = tuple(paths)
     return [here for here in folders_in(folder) if not lacking(here, wanted)]
 
 
 def by_name(folder: Path) -> dict[str, Path]:
-    """The files in a folder at any depth by their names; of several, the last of the sorted ones."""
+    """All files in a folder at any depth, by file name. If several share a name, the last in sorted order counts."""
     return {path.name: path for path in files_below(folder)}
 
 
 def refuse_missing(missing: list[str], listing: Path, where: str) -> None:
-    """Refuse a list that names files which aren't there.
+    """Refuse a list that names files which don't exist.
+
+    Args:
+        missing: the files that the list names and that don't exist.
+        listing: the list.
+        where: where the files were searched, for the message.
 
     Raises:
-        BadInput: `missing` isn't empty; names the first and how many.
+        BadInput: `missing` is not empty. The message gives the first name and their number.
     """
     if missing:
         raise BadInput(

@@ -1,4 +1,7 @@
-"""MSMT17 as its authors give it, a folder for each identity and four lists, to Market-1501's layout."""
+"""MSMT17: from a folder for each identity and four lists, as its authors give it, to Market-1501's layout.
+
+Source: Wei, Zhang, Gao and Tian, 2018: Person Transfer GAN to Bridge Domain Gap for Person Re-identification.
+"""
 
 from __future__ import annotations
 
@@ -16,40 +19,47 @@ LISTS = {
     "list_gallery.txt": "bounding_box_test",
 }
 
-# The second version blurs the faces.
+# Folders of the training and the test images; in the second version the faces are blurred.
 FOLDERS = (("train", "test"), ("mask_train_v2", "mask_test_v2"))
 
 
 def convert(unpacked: Path, dataset_root: Path) -> Files:
-    """The listed images under Market-1501's names; nothing where the source isn't of this form.
+    """Rename the listed images as in Market-1501.
 
     Args:
-        unpacked: what the download holds.
-        dataset_root: not needed here.
+        unpacked: the folder with the unpacked download.
+        dataset_root: not used here; all converters take it.
+
+    Returns:
+        Each image's path in the layout and its source file; nothing if neither lists nor image folders are there.
 
     Raises:
-        BadInput: lists or folders are missing or there twice, a line is of another form, a listed image is missing.
+        BadInput: a list or a folder is missing, the lists are there twice, a line has another form, or a listed image
+            is missing.
     """
     homes = holders(unpacked, ["list_train.txt"])
     if len(homes) > 1:
         raise BadInput(f"{unpacked} holds MSMT17's lists twice, in {homes[0]} and {homes[1]}: give one as --source.")
-    bare = [here for pair in FOLDERS for here in holders(unpacked, pair)]  # its images, without the lists
+    bare = [here for pair in FOLDERS for here in holders(unpacked, pair)]  # image folders, perhaps without lists
     for here in homes or bare[:1]:
         train, test = next((pair for pair in FOLDERS if not lacking(here, pair)), FOLDERS[0])
         missing = lacking(here, (*LISTS, train, test))
         if missing:
             raise BadInput(f"{here} holds a part of MSMT17, without {', '.join(missing)}: complete the download.")
-        for name, place in LISTS.items():
-            listing, images = lookup(here, name), lookup(here, train if place == "bounding_box_train" else test)
+        for name, folder in LISTS.items():
+            listing, images = lookup(here, name), lookup(here, train if folder == "bounding_box_train" else test)
             assert listing
             assert images
             listed = [_named(words, listing) for words in lines(listing)]
             refuse_missing([old for old, _ in listed if not (images / old).is_file()], listing, str(images))
-            yield from ((f"{place}/{new}", images / old) for old, new in listed)
+            yield from ((f"{folder}/{new}", images / old) for old, new in listed)
 
 
 def _named(words: list[str], listing: Path) -> tuple[str, str]:
-    """A line `PATH IDENTITY`: the path, and a name as in Market-1501; the camera is the file name's third field."""
+    """The path and the new name, as in Market-1501, from a line `PATH IDENTITY`.
+
+    The camera is the third field of the file name.
+    """
     form = "FOLDER/ID_INDEX_CAMERA_REST IDENTITY"
     fields = safe_path(words[0], listing).name.split("_", 3)
     if len(words) != 2 or len(fields) != 4 or not re.fullmatch("[0-9]+", fields[2]):

@@ -1,4 +1,7 @@
-"""Occluded-Duke: DukeMTMC-reID's images, split anew by the three lists that its authors publish."""
+"""Occluded-Duke: DukeMTMC-reID's images in a new split, given by the three lists that its authors publish.
+
+Source: Miao, Wu, Liu, Ding and Yang, 2019: Pose-Guided Feature Alignment for Occluded Person Re-identification.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +16,16 @@ LISTS = {"train.list": "bounding_box_train", "query.list": "query", "gallery.lis
 
 
 def convert(unpacked: Path, dataset_root: Path) -> Files:
-    """The listed images, found by their names in the source, else in the DukeMTMC-reID folder of the data root.
+    """Sort the listed images into the new splits.
+
+    An image is found by its file name: first in the download, then in the DukeMTMC-reID folder of the data root.
 
     Args:
-        unpacked: what the download holds; without the lists nothing is yielded.
+        unpacked: the folder with the unpacked download.
         dataset_root: the folder that may hold DukeMTMC-reID.
+
+    Returns:
+        Each image's path in the layout and its source file; nothing if the three lists aren't there.
 
     Raises:
         BadInput: the lists are there twice, or a listed image is missing.
@@ -29,9 +37,9 @@ def convert(unpacked: Path, dataset_root: Path) -> Files:
         raise BadInput(f"{unpacked} holds {', '.join(LISTS)} twice, in {found[0]} and {found[1]}: remove one.")
     duke = dataset_folder("dukemtmc", dataset_root)
     images = (by_name(duke) if duke.is_dir() else {}) | by_name(unpacked)
-    for name, place in LISTS.items():
+    for name, folder in LISTS.items():
         listing = lookup(found[0], name)
         assert listing
         listed = [words[0].rpartition("/")[2] for words in lines(listing)]
         refuse_missing([image for image in listed if image not in images], listing, f"{unpacked} or {duke}")
-        yield from ((f"{place}/{image}", images[image]) for image in listed)
+        yield from ((f"{folder}/{image}", images[image]) for image in listed)

@@ -1,4 +1,7 @@
-"""From a download to the layout that `scmlib.layouts` says, checked before it appears: all of it or nothing."""
+"""A data set from a download: found or converted, checked, and put below the data root. All of it or nothing.
+
+The layouts are those of `scmlib.data.layouts`.
+"""
 
 from __future__ import annotations
 
@@ -19,12 +22,12 @@ from scmlib.errors import BadInput
 
 
 class Source(NamedTuple):
-    """Where a data set may be had, and what to do if it comes in another form than its layout."""
+    """Where to get a data set, and how to convert it if the download doesn't have its layout."""
 
     terms: str
-    # Unpacked source and data root, to the files of the layout; none where the source is of yet another form.
+    # Takes the unpacked download and the data root, yields the files of the layout; none if it can't read the download.
     convert: Callable[[Path, Path], Files] | None = None
-    # Where these lists are, folders in the layout are the split that they replace.
+    # If a download has these lists, they give the split; folders that already have the layout are the old split.
     lists: tuple[str, ...] = ()
 
 
@@ -84,11 +87,12 @@ SOURCES = {
 
 
 def prepare(name: str, source: str | Path, dataset_root: str | Path, *, progress: bool = True) -> Path:
-    """Bring a data set from a download to its layout below the data root, and return its folder.
+    """Bring a data set from a download to its layout below the data root.
 
-    All or nothing: the folder appears, by one renaming, after `open_dataset` could read it. A folder that is already
-    there and can be read is left as it is. The source is never changed; a folder's files are linked where the disk
-    allows it, so that they take no room. What a run that was killed left behind, the next one removes.
+    All or nothing: the folder is renamed to its final name only after `open_dataset` could read it. A folder that is
+    already there and can be read is left as it is. The source is never changed. Files of a source folder are
+    hard-linked where the disk allows it, so that they take no extra space. If a run is killed, the next one removes
+    what it left behind.
 
     Args:
         name: a key of `SOURCES`.
@@ -96,21 +100,24 @@ def prepare(name: str, source: str | Path, dataset_root: str | Path, *, progress
         dataset_root: the folder that holds the data sets' folders; made where it doesn't exist.
         progress: whether to show bars.
 
+    Returns:
+        The data set's folder.
+
     Raises:
-        BadInput: an unknown name, a source that is missing, can't be unpacked or isn't this data set, a folder of its
-            name that isn't in the layout, no room on the disk.
+        BadInput: the name is unknown; the source is missing, can't be unpacked or isn't this data set; a folder with
+            the data set's name exists in another layout; a file can't be read or written; or the disk has no room.
     """
     if name not in SOURCES:
-        raise BadInput(f"'{name}' isn't made from a download: choose one of {', '.join(SOURCES)}.")
+        raise BadInput(f"'{name}' isn't a data set that comes as a download: choose one of {', '.join(SOURCES)}.")
     source, root = Path(source), Path(dataset_root)
     final, partial = dataset_folder(name, root), root / f".prepare-{name}.partial"
     if _is_there(name, root):
         return final
     if not source.exists():
-        raise BadInput(f"{source} is missing: give --source the archive that you hold, or the folder it unpacks to.")
+        raise BadInput(f"{source} is missing: give --source the archive that you have, or the folder it unpacks to.")
     if source.resolve().is_relative_to(partial.resolve()):
         raise BadInput(
-            f"{source} lies in what a run that was killed left behind: give the download itself as --source."
+            f"{source} is in a folder that an interrupted run left behind: give the download itself as --source."
         )
     unpacked = partial / "unpacked" / (source.resolve().name if source.is_dir() else source.stem)
     try:
@@ -122,21 +129,25 @@ def prepare(name: str, source: str | Path, dataset_root: str | Path, *, progress
         _check(name, partial, source)
         final.parent.mkdir(parents=True, exist_ok=True)
         if final.exists():
-            final.rmdir()  # it's empty
+            final.rmdir()  # `_is_there` found it empty
         arranged.rename(final)
     except BadInput as error:
         raise BadInput(str(error).replace(str(unpacked), str(source))) from error
     except OSError as error:
         reason = "the disk is full" if error.errno == errno.ENOSPC else (error.strerror or str(error))
         where = f" ({error.filename})" if error.filename else ""
-        raise BadInput(f"{source} can't be brought to {final}: {reason}{where}; mend that and try again.") from error
+        raise BadInput(f"{source} can't be prepared in {final}: {reason}{where}; solve this and try again.") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return final
 
 
 def _is_there(name: str, root: Path) -> bool:
-    """Whether the data set is there already; a folder of its name that can't be read as such is an error."""
+    """Whether the data set is already there.
+
+    Raises:
+        BadInput: a folder with its name exists, but can't be read as this data set.
+    """
     folder = dataset_folder(name, root)
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return False
@@ -150,15 +161,19 @@ def _is_there(name: str, root: Path) -> bool:
 
 
 def _arrange(name: str, unpacked: Path, root: Path, progress: bool) -> Path:
-    """Find the data set in what was unpacked, or convert it, and move it to where `_check` reads it."""
+    """Find the data set in the unpacked download, or convert it, and move it to where `_check` reads it.
+
+    Raises:
+        BadInput: the download isn't this data set, or only a part of it.
+    """
     layout, source = layout_of(name), SOURCES[name]
     arranged = dataset_folder(name, unpacked.parents[1])
     arranged.parent.mkdir(parents=True, exist_ok=True)
     resplit = bool(source.lists) and bool(holders(unpacked, source.lists))
     found = None if resplit else _choose(name, holders(unpacked, layout.needs))
     if found:
-        for place in layout.needs:
-            _put_right(found, place)
+        for path in layout.needs:
+            _correct_case(found, path)
         found.rename(arranged)
     elif not (source.convert and _write(source.convert(unpacked, root), arranged, progress)):
         raise BadInput(_misfit(name, unpacked))
@@ -166,7 +181,15 @@ def _arrange(name: str, unpacked: Path, root: Path, progress: bool) -> Path:
 
 
 def _choose(name: str, fits: list[Path]) -> Path | None:
-    """The one folder that is the data set: by its own name, else by no other data set's."""
+    """Choose the folder of the data set: the one with its name, else one that has no other data set's name.
+
+    Args:
+        name: of the data set.
+        fits: the folders that have everything the layout needs.
+
+    Raises:
+        BadInput: more than one is left.
+    """
     own = Path(layout_of(name).folder).name.lower()
     others = {Path(layout.folder).name.lower() for layout in LAYOUTS.values()} - {own}
     named = [folder for folder in fits if folder.name.lower() == own]
@@ -178,43 +201,56 @@ def _choose(name: str, fits: list[Path]) -> Path | None:
     return fits[0] if fits else None
 
 
-def _put_right(folder: Path, place: str) -> None:
-    """Give a place below a folder the letter case of the layout."""
-    for part in place.split("/"):
+def _correct_case(folder: Path, path: str) -> None:
+    """Rename the parts of a path below a folder to the layout's letter case."""
+    for part in path.split("/"):
         found = lookup(folder, part)
         assert found
         folder = found.rename(folder / part)
 
 
 def _write(files: Files, folder: Path, progress: bool) -> bool:
-    """Make the files that a converter yields; returns whether there were any."""
+    """Create the files that a converter yields.
+
+    Returns:
+        Whether there were any.
+
+    Raises:
+        BadInput: two files have the same path.
+    """
     made = 0
-    for place, content in tqdm(files, desc="arranging", unit="file", disable=not progress):
-        target = folder / place
+    for path, content in tqdm(files, desc="arranging", unit="file", disable=not progress):
+        target = folder / path
         if target.exists():
-            raise BadInput(f"Two images of the source have the name {place}: its lists don't fit, download it again.")
+            raise BadInput(
+                f"Two images of the source would get the name {path}: its lists are wrong, download it again."
+            )
         put(content, target)
         made += 1
     return made > 0
 
 
 def _misfit(name: str, unpacked: Path) -> str:
-    """Why nothing in a source is the data set, said of the folder that comes closest."""
+    """The message for a source that isn't the data set: what the closest folder lacks, and what it holds."""
     needs = layout_of(name).needs
-    # The first of the best: the one nearest to the top, so long as the folders are sorted.
+    # `min` takes the first of equals. The folders are sorted, so that a folder comes before those inside it.
     best = min(folders_in(unpacked), key=lambda folder: len(lacking(folder, needs)))
     if not lacking(best, needs):
-        return f"{best} is by its name another data set than {name}: rename it if it is {name} all the same."
+        return f"{best} has the name of another data set than {name}: rename it if it is {name}."
     there = sorted(best.iterdir())
-    while len(there) == 1 and there[0].is_dir():  # a folder with nothing beside it says nothing
+    while len(there) == 1 and there[0].is_dir():  # a single folder tells nothing: look inside
         best, there = there[0], sorted(there[0].iterdir())
     found = ", ".join(path.name for path in there[:8]) + (", ..." if len(there) > 8 else "")
     missing = ", ".join(lacking(best, needs))
-    return f"{best} isn't {name}: {missing} missing, found {found or 'nothing'}; give all of it as one folder."
+    return f"{best} isn't {name}: {missing} missing, found {found or 'nothing'}; give the whole data set as one folder."
 
 
 def _check(name: str, partial: Path, source: Path) -> None:
-    """Read what was arranged as it will be read."""
+    """Open the arranged data set as it will be opened later.
+
+    Raises:
+        BadInput: it can't be read.
+    """
     try:
         open_dataset(name, partial)
     except BadInput as error:

@@ -1,4 +1,7 @@
-"""Stanford Cars from its other form, `cars_train`, `cars_test` and `devkit`, to one folder and one table."""
+"""Stanford Cars: from `cars_train`, `cars_test` and `devkit` to its other form, one folder and one table.
+
+Source: Krause, Stark, Deng and Fei-Fei, 2013: 3D Object Representations for Fine-Grained Categorization.
+"""
 
 from __future__ import annotations
 
@@ -19,14 +22,18 @@ FIELDS = np.dtype([(name, object) for name in ("relative_im_path", *NUMBERS, "te
 
 
 def convert(unpacked: Path, dataset_root: Path) -> Files:
-    """All images in `car_ims` and the table `cars_annos.mat`; nothing where the source isn't of this form.
+    """Collect all images in `car_ims` and all annotations in `cars_annos.mat`.
 
     Args:
-        unpacked: what the download holds.
-        dataset_root: not needed here.
+        unpacked: the folder with the unpacked download.
+        dataset_root: not used here; all converters take it.
+
+    Returns:
+        Each image's path in the layout and its source file, then the table and its content; nothing if the training
+        annotations aren't there.
 
     Raises:
-        BadInput: the test annotations have no classes or can't be read, or an image is missing.
+        BadInput: the test annotations with classes are missing, annotations can't be read, or an image is missing.
     """
     files = by_name(unpacked)
     if ANNOTATIONS["train"] not in files:
@@ -42,23 +49,24 @@ def convert(unpacked: Path, dataset_root: Path) -> Files:
         table = _read_annotations(files[name])
         refuse_missing([image for image, _ in table if image not in images], files[name], f"cars_{half}")
         for image, numbers in table:
-            place = f"car_ims/{half}_{image}"
-            rows.append((place, *numbers, int(half == "test")))
-            yield place, images[image]
+            path = f"car_ims/{half}_{image}"
+            rows.append((path, *numbers, int(half == "test")))
+            yield path, images[image]
     yield "cars_annos.mat", _table(rows)
 
 
 def _read_annotations(path: Path) -> list[tuple[str, list[int]]]:
-    """Name, box and class of each image."""
+    """File name of each image with its five `NUMBERS`: the bounding box in pixels and the class from 1."""
     try:
         rows = np.atleast_1d(loadmat(path, squeeze_me=True)["annotations"])
         return [(str(row["fname"]), [int(row[name]) for name in NUMBERS]) for row in rows]
-    except Exception as error:  # whatever a damaged file makes the reader raise
+    except Exception as error:  # a damaged file can make the reader raise anything
         raise BadInput(f"{path} can't be read as Stanford Cars' annotations ({error}): download it again.") from error
 
 
 def _table(rows: list[tuple[object, ...]]) -> bytes:
+    """The content of `cars_annos.mat` with these rows, each with the `FIELDS`."""
     file = BytesIO()
-    savemat(file, {"annotations": np.array(rows, FIELDS)[None]})  # type: ignore[arg-type]  # a file object will do
-    # The first 116 bytes are free text, and scipy writes the time there: the same download shall give the same bytes.
+    savemat(file, {"annotations": np.array(rows, FIELDS)[None]})  # type: ignore[arg-type]  # a file object works too
+    # The first 116 bytes are free text, where scipy writes the time. The same download must give the same bytes.
     return b"MATLAB 5.0 MAT-file".ljust(116) + file.getvalue()[116:]

@@ -1,4 +1,4 @@
-"""Your own pictures as a data set: a table that names them where they lie. Nothing is copied."""
+"""Your own pictures as a data set: a table with their paths. The pictures stay where they are."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from scmlib.data.tables import COLUMNS, SPLITS, TABLE, Row
 from scmlib.errors import BadInput
 from scmlib.files import write_atomically
 
-FEWEST = 4  # identities that are needed to have two for training and two for testing
+FEWEST = 4  # the fewest identities for a training split: two to train on and two to test on
 
 
 class OwnTable(NamedTuple):
     """What `write_table` wrote."""
 
-    folder: Path
+    folder: Path  # the data set's folder
     rows: list[Row]
-    left_out: list[Path]  # files of the source that aren't in the table
-    drawn: bool  # whether the splits were drawn
+    left_out: list[Path]  # files of the source that aren't in the table, sorted
+    drawn: bool  # whether the splits were drawn at random
 
 
 def write_table(
@@ -40,23 +40,27 @@ def write_table(
     camera_rule: bool = True,
     seed: int = 0,
 ) -> OwnTable:
-    """Write ROOT/NAME/images.csv for the pictures of a folder, which stay where they are.
+    """Write ROOT/NAME/images.csv, a table of the pictures in a folder. The pictures stay where they are.
 
-    Without a pattern, each folder directly in the source holds the pictures of one identity, at any depth. Where the
-    pattern gives no split, `draw_splits` does. A table with the same content is left as it is.
+    Without a pattern, each folder directly in the source holds the pictures of one identity, at any depth. If the
+    pattern gives no splits, `draw_splits` draws them. A table with the same content is left as it is.
 
     Args:
-        name: the data set's, and its folder's.
+        name: the name of the data set and of its folder.
         source: the folder that holds the pictures.
         dataset_root: the folder that holds the data sets' folders; made where it doesn't exist.
-        pattern: a regular expression with the named group `identity` and, if wanted, `camera` and `split`. It's
+        pattern: a regular expression with the named group `identity` and, if wanted, `camera` and `split`. It is
             searched in each picture's file name, or in its path below the source if the pattern has a `/` in it.
-        camera_rule: whether to keep the cameras that the pattern gives.
-        seed: of the drawn splits.
+        camera_rule: whether to keep the cameras that the pattern gives. Without cameras, the cross-camera rule is off.
+        seed: the seed of the drawn splits.
+
+    Returns:
+        The table and what was left out of it.
 
     Raises:
-        BadInput: a name that can't be a folder's or is nearly a known data set's, a source that isn't a folder or has
-            no fitting pictures, a pattern that can't be used, nobody who can be matched, another table in the way.
+        BadInput: the name can't be a folder name or is close to a known data set's; the source isn't a folder or has
+            no suitable pictures; the pattern can't be used; no identity can be matched; or a file with other content
+            has the table's name.
     """
     source, folder = Path(source), Path(dataset_root) / name
     _check_name(name)
@@ -81,27 +85,30 @@ def write_table(
 
 
 def draw_splits(rows: Sequence[Row], *, seed: int) -> list[Row]:
-    """Give every row a split: half of the identities for training, the others for testing, nobody in both.
+    """Draw a split for every row: half of the identities are for training, the others for testing.
 
-    Only who can be matched is tested on: two pictures at least, of two cameras where there are cameras. Each camera
-    that has several pictures of a tested identity gives one of them as a query, drawn at random; where none has
-    several, the first camera gives its only one. All other pictures of tested identities are the gallery, so that every
-    query has a match. Fewer than `FEWEST` identities are all for testing.
+    A test identity must have a match: it has at least two pictures, and from two cameras if there are cameras. Each
+    camera with several pictures of a test identity gives one of them as a query, drawn at random. If no camera has
+    several, the first camera gives its only picture. All other pictures of the test identities are the gallery, so that
+    every query has a match. With fewer than `FEWEST` identities there is no training split.
 
     Args:
-        rows: of a table; all with a camera or none.
-        seed: of the draws.
+        rows: the rows of a table. All have a camera, or none has.
+        seed: the seed of the draws.
+
+    Returns:
+        The same rows in the same order, each with its split.
 
     Raises:
-        BadInput: nobody can be matched.
+        BadInput: no identity can be matched.
     """
     rng = np.random.default_rng(seed)
-    places: dict[str, dict[str, list[int]]] = {}  # identity, camera: rows
+    members: dict[str, dict[str, list[int]]] = {}  # identity -> camera -> row numbers
     for i, row in enumerate(rows):
-        places.setdefault(row.identity, {}).setdefault(row.camera, []).append(i)
-    people = sorted(places)
+        members.setdefault(row.identity, {}).setdefault(row.camera, []).append(i)
+    people = sorted(members)
     needed = 2 if rows[0].camera else 1
-    matchable = [who for who in people if len(places[who]) >= needed and sum(map(len, places[who].values())) > 1]
+    matchable = [who for who in people if len(members[who]) >= needed and sum(map(len, members[who].values())) > 1]
     if not matchable:
         what = "pictures by two cameras" if needed == 2 else "two pictures"
         raise BadInput(f"No identity has {what}, so nothing can be matched: nothing was written.")
@@ -109,45 +116,51 @@ def draw_splits(rows: Sequence[Row], *, seed: int) -> list[Row]:
     tested = rng.choice(matchable, count, replace=False).tolist()
     splits = ["train" if len(people) >= FEWEST else "gallery"] * len(rows)
     for who in sorted(tested):
-        cameras = [places[who][camera] for camera in sorted(places[who])]
-        several = [members for members in cameras if len(members) > 1]
-        queries = {int(rng.choice(members)) for members in several or cameras[:1]}
-        for i in (i for members in cameras for i in members):
+        cameras = [members[who][camera] for camera in sorted(members[who])]
+        several = [pictures for pictures in cameras if len(pictures) > 1]
+        queries = {int(rng.choice(pictures)) for pictures in several or cameras[:1]}
+        for i in (i for pictures in cameras for i in pictures):
             splits[i] = "query" if i in queries else "gallery"
     return [row._replace(split=split) for row, split in zip(rows, splits, strict=True)]
 
 
 def _check_name(name: str) -> None:
     if not re.fullmatch(r"\w[\w .-]*", name):
-        raise BadInput(f"'{name}' can't be the name of a data set: take letters, numbers, spaces, - and _.")
+        raise BadInput(f"'{name}' can't be the name of a data set: use letters, numbers, spaces, dots, - and _.")
     if near := difflib.get_close_matches(name.lower(), LAYOUTS, 1, 0.9):
-        raise BadInput(f"'{name}' is nearly {near[0]}, a known data set: write that, or give your own another name.")
+        raise BadInput(
+            f"'{name}' is close to {near[0]}, a known data set: write that, or choose another name for your own."
+        )
 
 
 def _look(source: Path) -> tuple[list[Path], list[Path]]:
-    """All pictures below a folder, and all other files that somebody may miss; both sorted."""
+    """All pictures below a folder, and all other files except system files and notes; both sorted."""
     pictures: list[Path] = []
     others: list[Path] = []
     for here, folders, files in os.walk(source):
         folders[:] = [name for name in folders if not is_bystander(name)]
-        others += [Path(here, name) for name in folders if Path(here, name).is_symlink()]  # which os.walk doesn't enter
+        others += [Path(here, name) for name in folders if Path(here, name).is_symlink()]  # os.walk doesn't enter links
         for path in (Path(here, name) for name in files if not is_bystander(name) and name != TABLE):
             (pictures if is_image(path) else others).append(path)
     return sorted(pictures), sorted(others)
 
 
 def _by_folder(pictures: Sequence[Path], source: Path) -> dict[Path, Row]:
-    """A row for each picture that lies in a folder of the source, whose name is the identity."""
+    """A row for each picture in a folder directly in the source. The folder's name is the identity."""
     inside = {path: path.relative_to(source).parts for path in pictures}
     return {path: Row("", parts[0].strip()) for path, parts in inside.items() if len(parts) > 1}
 
 
 def _by_pattern(pictures: Sequence[Path], source: Path, pattern: str) -> dict[Path, Row]:
-    """A row for each picture in whose name the pattern is found."""
+    """A row for each picture whose name, or path, matches the pattern.
+
+    Raises:
+        BadInput: the pattern can't be used, or gives an unknown split.
+    """
     try:
         expression = re.compile(pattern)
     except re.error as error:
-        raise BadInput(f"--pattern {pattern} is no regular expression ({error}): mend it.") from error
+        raise BadInput(f"--pattern {pattern} is not a regular expression ({error}): correct it.") from error
     groups = set(expression.groupindex)
     if "identity" not in groups or groups - set(COLUMNS[1:]):
         raise BadInput(
@@ -160,31 +173,41 @@ def _by_pattern(pictures: Sequence[Path], source: Path, pattern: str) -> dict[Pa
         if found and found["identity"].strip():
             row = Row("", **{name: (text or "").strip() for name, text in found.groupdict().items()})
             if row.split.lower() not in (*SPLITS, ""):
-                raise BadInput(f"{path} has the split '{row.split}' by --pattern: it must be train, query or gallery.")
+                raise BadInput(
+                    f"{path} gets the split '{row.split}' from --pattern: it must be train, query or gallery."
+                )
             rows[path] = row._replace(split=row.split.lower())
     return rows
 
 
 def _check_complete(rows: Mapping[Path, Row]) -> None:
-    """Refuse cameras or splits that only some of the pictures have."""
+    """Check that all pictures have a camera or none has, and the same for splits.
+
+    Raises:
+        BadInput: only some of the pictures have one.
+    """
     for column in ("camera", "split"):
         lacking = [path for path, row in rows.items() if not getattr(row, column)]
         if 0 < len(lacking) < len(rows):
             raise BadInput(
-                f"{lacking[0]} has no {column} by --pattern ({len(lacking)} such): all must have one, or none."
+                f"{lacking[0]} gets no {column} from --pattern ({len(lacking)} such pictures): all need one, or none."
             )
 
 
 def _relative(path: Path, source: Path, folder: Path) -> str:
-    """Where a picture lies, seen from the table's folder."""
+    """The path of a picture, relative to the table's folder."""
     try:
         return Path(os.path.relpath(source.resolve() / path.relative_to(source), folder.resolve())).as_posix()
-    except ValueError as error:  # Windows' drives
+    except ValueError as error:  # on Windows, between two drives
         raise BadInput(f"{path} is on another drive than {folder}: choose a --dataset-root on its drive.") from error
 
 
 def _write(rows: Sequence[Row], path: Path) -> None:
-    """Write a table; the columns that it needs alone."""
+    """Write a table, with only the columns that have values.
+
+    Raises:
+        BadInput: a path isn't valid text, or a file with other content is already there.
+    """
     columns = [column for column in COLUMNS if getattr(rows[0], column)]
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
@@ -197,5 +220,5 @@ def _write(rows: Sequence[Row], path: Path) -> None:
             f"A name below --source isn't valid text ({error.object[error.start :][:40]!r}): rename it."
         ) from error
     if path.exists() and path.read_bytes() != content:
-        raise BadInput(f"{path} is there and has other content: remove it, or choose another name for this one.")
+        raise BadInput(f"{path} already exists with other content: remove it, or choose another name for the data set.")
     write_atomically(path, content)

@@ -44,7 +44,7 @@ def write(path: str, text: str) -> Callable[[Path], None]:
         (
             "msmt17",
             write("MSMT17_V1/list_val.txt", "0000/0000_000_01_0303morning_0008_0.jpg 0\n" * 2),
-            "Two images of the source have the name bounding_box_train/0000_c01_000",
+            "Two images of the source would get the name bounding_box_train/0000_c01_000",
         ),
         (
             "occluded_duke",
@@ -57,7 +57,7 @@ def write(path: str, text: str) -> Callable[[Path], None]:
             drop("config/cuhk03_new_protocol_config_labeled.mat"),
             r"holds cuhk-03\.mat without cuhk03_new_protocol_config_labeled\.mat: put both",
         ),
-        ("npdetected", write("cuhk-03.mat", "no HDF5"), r"download/cuhk-03\.mat isn't CUHK03 as"),
+        ("npdetected", write("cuhk-03.mat", "no HDF5"), r"download/cuhk-03\.mat isn't the CUHK03 that"),
         (
             "npdetected",
             write("config/cuhk03_new_protocol_config_detected.mat", "none"),
@@ -89,8 +89,8 @@ def test_cuhk03_of_another_split_is_refused(tmp_path: Path) -> None:
     image = b"1_002_1_01.png"
     assert image in data
     for wrong, said in (
-        (image.replace(b"002", b"009"), r"cuhk-03\.mat isn't CUHK03 as .* splits it \(no image for 0002_c1_1_009"),
-        (image.replace(b"002", b"902"), r"cuhk-03\.mat isn't CUHK03 as"),  # past the end
+        (image.replace(b"002", b"009"), r"cuhk-03\.mat isn't the CUHK03 that .* splits \(no image for 0002_c1_1_009"),
+        (image.replace(b"002", b"902"), r"cuhk-03\.mat isn't the CUHK03 that"),  # past the end
         (image.replace(b"002", b"000"), r"'1_000_1_01\.png' isn't PAIR_IDENTITY_VIEW_NUMBER\.png"),
     ):
         config.write_bytes(data.replace(image, wrong))

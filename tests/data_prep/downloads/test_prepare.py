@@ -129,7 +129,7 @@ def test_detected_and_labeled_are_told_apart_by_their_names(tmp_path: Path) -> N
         folder = prepare(name, source, tmp_path / "data", progress=False)
         assert content(folder) == content(tmp_path / "held" / FOLDERS[name])
         # Given alone, the other set isn't taken for this one.
-        refuses(name, tmp_path / "held" / "cuhk03-np" / other, tmp_path / "b", f"{other} is by its name another data")
+        refuses(name, tmp_path / "held" / "cuhk03-np" / other, tmp_path / "b", f"{other} has the name of another data")
 
 
 def test_several_that_fit_are_named(market: Path, tmp_path: Path) -> None:
@@ -177,7 +177,7 @@ def test_disk_that_fills_up_on_the_way(market: Path, tmp_path: Path, monkeypatch
 
     monkeypatch.setattr(Path, "hardlink_to", full)
     monkeypatch.setattr(shutil, "copyfile", full)
-    refuses("market1501", market, tmp_path / "data", "can't be brought to .*: the disk is full; mend that")
+    refuses("market1501", market, tmp_path / "data", "can't be prepared in .*: the disk is full; solve this")
 
 
 def test_a_folder_is_linked_where_possible_and_copied_elsewhere(
@@ -209,12 +209,12 @@ def test_links_in_a_folder(market: Path, tmp_path: Path) -> None:
     for leads_to in (tmp_path / "data", market, tmp_path / "nothing"):
         (home / "link").symlink_to(leads_to)
         refuses(
-            "market1501", market, tmp_path / "b", r"15\.09\.15/link is no file, but a link to a folder or to nothing"
+            "market1501", market, tmp_path / "b", r"15\.09\.15/link is not a file but a link to a folder or to nothing"
         )
         (home / "link").unlink()
 
 
-# ---- what is there already, and what a run left behind
+# ---- folders that are there already, and what an interrupted run left
 
 
 def test_what_is_there_is_left_as_it_is(market: Path, tmp_path: Path) -> None:
@@ -243,10 +243,15 @@ def test_source_may_hold_the_data_root(market: Path) -> None:
 
 def test_missing_source_and_unknown_name(market: Path, tmp_path: Path) -> None:
     refuses("market1501", tmp_path / "none.zip", tmp_path / "data", r"none\.zip is missing: give --source")
-    refuses("synthetic", market, tmp_path / "data", "'synthetic' isn't made from a download: choose one of market1501")
+    refuses(
+        "synthetic",
+        market,
+        tmp_path / "data",
+        "'synthetic' isn't a data set that comes as a download: choose one of market1501",
+    )
     left = tmp_path / "data" / ".prepare-market1501.partial" / "unpacked"
     left.mkdir(parents=True)
-    with pytest.raises(BadInput, match="lies in what a run that was killed left behind"):
+    with pytest.raises(BadInput, match="is in a folder that an interrupted run left behind"):
         prepare("market1501", left, tmp_path / "data", progress=False)
     assert left.exists()
 

@@ -66,8 +66,8 @@ def test_pattern_gives_cameras_and_the_rule(photos: Path, tmp_path: Path) -> Non
 
 def test_pattern_with_a_slash_sees_the_path_and_may_give_splits(tmp_path: Path) -> None:
     source = tmp_path / "photos"
-    for i, place in enumerate(("train/1/a", "train/2/a", "query/3/a", "gallery/3/b")):
-        photograph(source / f"{place}.jpg", i)
+    for i, path in enumerate(("train/1/a", "train/2/a", "query/3/a", "gallery/3/b")):
+        photograph(source / f"{path}.jpg", i)
     made = write_table("mine", source, tmp_path, pattern=r"^(?P<split>\w+)/(?P<identity>\d+)/")
     assert not made.drawn
     data = open_dataset("mine", tmp_path)
@@ -119,14 +119,14 @@ def test_hand_worked_splits_of_few_people() -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"pattern": "("}, r"--pattern \( is no regular expression"),
+        ({"pattern": "("}, r"--pattern \( is not a regular expression"),
         ({"pattern": r"\w+"}, r"has the named groups none: it must have \(\?P<identity>"),
         ({"pattern": "(?P<identity>.)(?P<colour>.)"}, r"has the named groups colour, identity"),
         ({"pattern": "(?P<identity>nowhere)"}, r"no pictures in whose name --pattern"),
-        ({"pattern": r"(?P<identity>\w+)-cam(?P<camera>0)?"}, r"has no camera by --pattern \(12 such\)"),
-        ({"pattern": r"(?P<identity>\w+)-(?P<split>cam)"}, r"has the split 'cam' by --pattern"),
+        ({"pattern": r"(?P<identity>\w+)-cam(?P<camera>0)?"}, r"gets no camera from --pattern \(12 such pictures\)"),
+        ({"pattern": r"(?P<identity>\w+)-(?P<split>cam)"}, r"gets the split 'cam' from --pattern"),
         ({"pattern": r"(?P<identity>.+)\.\w+$"}, r"No identity has two pictures, so nothing can be matched"),
-        ({"name": "markt1501"}, r"'markt1501' is nearly market1501, a known data set"),
+        ({"name": "markt1501"}, r"'markt1501' is close to market1501, a known data set"),
         ({"name": "../mine"}, r"'\.\./mine' can't be the name of a data set"),
         ({"source": "photos.zip"}, r"photos\.zip isn't a folder"),
     ],
@@ -140,7 +140,7 @@ def test_what_does_not_fit_is_one_sentence(photos: Path, tmp_path: Path, options
 def test_another_table_is_never_overwritten(photos: Path, tmp_path: Path) -> None:
     write_table("mine", photos, tmp_path)
     before = (tmp_path / "mine" / "images.csv").read_bytes()
-    with pytest.raises(BadInput, match=r"images\.csv is there and has other content"):
+    with pytest.raises(BadInput, match=r"images\.csv already exists with other content"):
         write_table("mine", photos, tmp_path, seed=1)
     assert (tmp_path / "mine" / "images.csv").read_bytes() == before
 

@@ -1,4 +1,4 @@
-"""What a download holds: unpacked safely from an archive, or linked from a folder, and searched."""
+"""Put the files of a download into a folder: unpack an archive safely, or link the files of a folder."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ import shutil
 import stat
 import tarfile
 import zipfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO, NamedTuple
 
 from tqdm.auto import tqdm
 
+from data_prep.downloads.search import files_below, is_system_file
 from scmlib.errors import BadInput
 
 # What a converter yields: a path below the data set's folder, and the source file to put there or the new content.
@@ -53,11 +54,6 @@ def safe_path(name: str, where: Path) -> PurePosixPath:
             "don't trust this file, get it from the data set's authors."
         )
     return path
-
-
-def passed_over(name: str) -> bool:
-    """Whether a file or folder of this name belongs to the operating system or an editor, not to the data."""
-    return name.startswith(".") or name.lower() in ("__macosx", "thumbs.db")
 
 
 def _zip_entries(archive: zipfile.ZipFile, where: Path) -> Iterator[Entry]:
@@ -141,7 +137,7 @@ def unpack(archive: Path, folder: Path, *, progress: bool = True) -> None:
         OSError: a file can't be written.
     """
     with _opened(archive) as entries:
-        entries = [entry for entry in entries if not any(map(passed_over, entry.path.parts))]
+        entries = [entry for entry in entries if not any(map(is_system_file, entry.path.parts))]
         paths = {entry.path for entry in entries}
         if not entries:
             raise BadInput(f"{archive} has no files in it: download it again.")
@@ -176,27 +172,6 @@ def check_room(size: int, source: Path, folder: Path) -> None:
             f"{source} needs {size / 1e9:.3g} GB and the disk has {free / 1e9:.3g} GB free: "
             "make room or choose a --dataset-root on another disk."
         )
-
-
-def files_below(folder: Path) -> list[Path]:
-    """All files in a folder at any depth, sorted, without system files.
-
-    Raises:
-        BadInput: the folder holds a link to a folder, a broken link, or something that is not a file.
-    """
-    found = []
-    for path in sorted(folder.iterdir()):
-        if passed_over(path.name):
-            continue
-        if path.is_dir() and not path.is_symlink():
-            found += files_below(path)
-        elif path.is_file():
-            found.append(path)
-        else:
-            raise BadInput(
-                f"{path} is not a file but a link to a folder or to nothing: replace the link with the real files."
-            )
-    return found
 
 
 def link_folder(source: Path, folder: Path, *, progress: bool = True) -> None:
@@ -237,64 +212,3 @@ def put(content: Path | bytes, target: Path) -> None:
         target.hardlink_to(original)
     except OSError:
         shutil.copyfile(original, target)
-
-
-def lookup(folder: Path, path: str) -> Path | None:
-    """A file or folder below a folder, found in any letter case.
-
-    Args:
-        folder: where to look.
-        path: the path below it, with `/` between its parts. An exact match is preferred.
-
-    Returns:
-        The path as it is on the disk; None if there is none.
-    """
-    here = folder
-    for part in path.split("/"):
-        if not (here / part).exists():
-            inside = here.iterdir() if here.is_dir() else ()
-            matches = sorted(entry.name for entry in inside if entry.name.lower() == part.lower())
-            if not matches:
-                return None
-            part = matches[0]
-        here = here / part
-    return here
-
-
-def lacking(folder: Path, paths: Iterable[str]) -> list[str]:
-    """The paths that a folder doesn't hold, in any letter case."""
-    return [path for path in paths if lookup(folder, path) is None]
-
-
-def folders_in(folder: Path) -> list[Path]:
-    """A folder and all folders below it, sorted."""
-    return [folder, *sorted(path for path in folder.rglob("*") if path.is_dir())]
-
-
-def holders(folder: Path, paths: Iterable[str]) -> list[Path]:
-    """All folders, at any depth, that hold all of these paths; sorted."""
-    wanted = tuple(paths)
-    return [here for here in folders_in(folder) if not lacking(here, wanted)]
-
-
-def by_name(folder: Path) -> dict[str, Path]:
-    """All files in a folder at any depth, by file name. If several share a name, the last in sorted order counts."""
-    return {path.name: path for path in files_below(folder)}
-
-
-def refuse_missing(missing: list[str], listing: Path, where: str) -> None:
-    """Refuse a list that names files which don't exist.
-
-    Args:
-        missing: the files that the list names and that don't exist.
-        listing: the list.
-        where: where the files were searched, for the message.
-
-    Raises:
-        BadInput: `missing` is not empty. The message gives the first name and their number.
-    """
-    if missing:
-        raise BadInput(
-            f"{listing} names {missing[0]}, which isn't in {where} ({len(missing)} missing in all): "
-            "complete the download and try again."
-        )

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.io import loadmat
 
-from data_prep.downloads.archives import Files, by_name
+from data_prep.downloads.archives import Files
+from data_prep.downloads.search import by_name
 from scmlib.errors import BadInput
 
 SPLITS = {"train_idx": "bounding_box_train", "query_idx": "query", "gallery_idx": "bounding_box_test"}

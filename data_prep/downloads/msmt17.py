@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from data_prep.downloads.archives import Files, holders, lacking, lookup, refuse_missing, safe_path
+from data_prep.downloads.archives import Files, safe_path
+from data_prep.downloads.search import holders, lacking, lookup, refuse_missing
 from scmlib.data.readers import lines, numbered
 from scmlib.errors import BadInput
 

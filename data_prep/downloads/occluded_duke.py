@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from data_prep.downloads.archives import Files, by_name, holders, lookup, refuse_missing
+from data_prep.downloads.archives import Files
+from data_prep.downloads.search import by_name, holders, lookup, refuse_missing
 from scmlib.data.datasets import dataset_folder
 from scmlib.data.readers import lines
 from scmlib.errors import BadInput

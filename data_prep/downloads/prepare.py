@@ -15,7 +15,8 @@ from typing import NamedTuple
 from tqdm.auto import tqdm
 
 from data_prep.downloads import cuhk03, msmt17, occluded_duke, stanford_cars
-from data_prep.downloads.archives import Files, folders_in, holders, lacking, link_folder, lookup, put, unpack
+from data_prep.downloads.archives import Files, link_folder, put, unpack
+from data_prep.downloads.search import folders_in, holders, lacking, lookup
 from scmlib.data.datasets import dataset_folder, open_dataset
 from scmlib.data.layouts import LAYOUTS, layout_of
 from scmlib.errors import BadInput

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 from scipy.io import loadmat, savemat
 
-from data_prep.downloads.archives import Files, by_name, files_below, refuse_missing
+from data_prep.downloads.archives import Files
+from data_prep.downloads.search import by_name, files_below, refuse_missing
 from scmlib.errors import BadInput
 
 ANNOTATIONS = {"train": "cars_train_annos.mat", "test": "cars_test_annos_withlabels.mat"}

@@ -1,10 +1,11 @@
-"""What the tests of downloads share: a small data set, archives of any content, and how a source is refused."""
+"""Shared by the tests of downloads: a small data set, archives with any content, and checks of refused sources."""
 
 from __future__ import annotations
 
 import io
 import tarfile
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,11 +13,13 @@ import pytest
 from data_prep.downloads.prepare import prepare
 from scmlib.errors import BadInput
 from tests.data_prep.folders import content
-from tests.trees import write_tree
+from tests.trees import write_download, write_tree
+
+Change = Callable[[Path], object]  # of a download's folder
 
 
 def refuses(name: str, source: Path, root: Path, said: str) -> None:
-    """The source is refused with one sentence, and nothing of it is left."""
+    """Check that a source is refused with one sentence, and that nothing of it is left in the data root."""
     before = content(root) if root.exists() else {}
     with pytest.raises(BadInput, match=said) as caught:
         prepare(name, source, root, progress=False)
@@ -25,6 +28,23 @@ def refuses(name: str, source: Path, root: Path, said: str) -> None:
     if root.exists():
         assert content(root) == before
         assert not [path for path in root.iterdir() if path.name.startswith(".")]
+
+
+def refuses_changed(name: str, change: Change, said: str, folder: Path) -> None:
+    """Check that a data set's download is refused after a change."""
+    write_download(name, folder / "download")
+    change(folder / "download")
+    refuses(name, folder / "download", folder / "data", said)
+
+
+def drop(path: str) -> Change:
+    """Remove a file of a download."""
+    return lambda download: (download / path).unlink()
+
+
+def overwrite(path: str, text: str) -> Change:
+    """Write a text in place of a file of a download."""
+    return lambda download: (download / path).write_text(text)
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -57,55 +56,12 @@ def test_download_becomes_the_layout(name: str, suffix: str, tmp_path: Path) -> 
     assert [path.name for path in root.iterdir()] == [folder.relative_to(root).parts[0]]
 
 
-def test_lists_go_before_the_split_that_they_replace(tmp_path: Path) -> None:
-    expected = write_download("occluded_duke", tmp_path / "download")
-    (tmp_path / "download" / "DukeMTMC-reID").rename(tmp_path / "download" / "pictures")  # nothing says it's Duke
-    prepare("occluded_duke", tmp_path / "download", tmp_path / "data", progress=False)
-    assert found(open_dataset("occluded_duke", tmp_path / "data")) == expected
-
-
 @pytest.mark.parametrize("name", ["university1652", "vehicleid"])
 def test_other_protocols_are_prepared_with_it(name: str, tmp_path: Path) -> None:
     variant = {"university1652": "university1652:drone", "vehicleid": "vehicleid:1600"}[name]
     expected = write_tree(variant, tmp_path / "held")
     prepare(name, pack(tmp_path / "held", tmp_path / "download.zip"), tmp_path / "data", progress=False)
     assert found(open_dataset(variant, tmp_path / "data")) == expected
-
-
-@pytest.mark.parametrize("folders", [("train", "test"), ("mask_train_v2", "mask_test_v2")])
-def test_msmt17_without_its_four_lists_names_them(tmp_path: Path, folders: tuple[str, str]) -> None:
-    for folder in folders:
-        (tmp_path / "MSMT17_V1" / folder / "0000").mkdir(parents=True)
-        (tmp_path / "MSMT17_V1" / folder / "0000" / "0000_000_01_0303morning_0008_0.jpg").touch()
-    lists = "list_train.txt, list_val.txt, list_query.txt, list_gallery.txt"
-    with pytest.raises(BadInput, match=f"MSMT17_V1 holds a part of MSMT17, without {lists}: complete the download"):
-        prepare("msmt17", tmp_path / "MSMT17_V1", tmp_path / "data", progress=False)
-
-
-def test_msmt17_second_version_and_names(tmp_path: Path) -> None:
-    expected = write_download("msmt17", tmp_path / "download")
-    raw = tmp_path / "download" / "MSMT17_V1"
-    for old, new in (("train", "mask_train_v2"), ("test", "mask_test_v2")):
-        (raw / old).rename(raw / new)
-    folder = prepare("msmt17", tmp_path / "download", tmp_path / "data", progress=False)
-    assert found(open_dataset("msmt17", tmp_path / "data")) == expected
-    raw_name, new_name = "0000/0000_000_01_0303morning_0008_0.jpg", "0000_c01_000_0303morning_0008_0.jpg"
-    assert (folder / "bounding_box_train" / new_name).read_bytes() == (raw / "mask_train_v2" / raw_name).read_bytes()
-
-
-def test_occluded_duke_takes_images_from_the_data_root(tmp_path: Path) -> None:
-    expected = write_download("occluded_duke", tmp_path / "download")
-    (tmp_path / "data").mkdir()
-    (tmp_path / "download" / "DukeMTMC-reID").rename(tmp_path / "data" / "DukeMTMC-reID")
-    prepare("occluded_duke", tmp_path / "download" / "lists", tmp_path / "data", progress=False)
-    assert found(open_dataset("occluded_duke", tmp_path / "data")) == expected
-
-
-def test_the_same_download_gives_the_same_bytes(tmp_path: Path) -> None:
-    write_download("car196", tmp_path / "download")
-    first = content(prepare("car196", tmp_path / "download", tmp_path / "a", progress=False))
-    time.sleep(1.1)  # annotations that held the time would differ
-    assert content(prepare("car196", tmp_path / "download", tmp_path / "b", progress=False)) == first
 
 
 # ---- finding the data set in what was unpacked

@@ -11,6 +11,7 @@ from textwrap import dedent
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from IPython.display import display
 from matplotlib.figure import Figure
@@ -116,7 +117,9 @@ def show_source(*objects: Callable[..., Any], last: int | None = None) -> None:
     say("```python\n" + "\n\n\n".join(dedent("\n".join(lines)) for lines in texts) + "\n```")
 
 
-def compare(guesses: Mapping[str, float | None], outcomes: Mapping[str, float], unit: str = "") -> Figure:
+def compare(
+    guesses: Mapping[str, float | None], outcomes: Mapping[str, float] | pd.Series[float], unit: str = ""
+) -> Figure:
     """What the learner guessed beside what came out.
 
     Args:
@@ -126,7 +129,8 @@ def compare(guesses: Mapping[str, float | None], outcomes: Mapping[str, float], 
     """
     if all(guess is None for guess in guesses.values()):
         print("You haven't guessed: write your numbers in place of None in the cell above, then run both cells again.")
-    return draw_guesses({name: guesses.get(name) for name in outcomes}, outcomes, unit)
+    found = {str(name): value for name, value in outcomes.items()}  # a pandas series would iterate over its values
+    return draw_guesses({name: guesses.get(name) for name in found}, found, unit)
 
 
 def check(answer: Callable[..., Any], reference: Callable[..., Any], cases: Iterable[tuple[Any, ...]]) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -68,6 +69,7 @@ def test_guesses_stand_beside_outcomes(capsys: pytest.CaptureFixture[str]) -> No
     figure = compare({"a": 10, "b": None, "not asked": 3}, {"a": 12.0, "b": 5.0}, "per cent")
     assert alt_text(figure) == "Guesses and outcomes. a: guessed 10, found 12; b: no guess, found 5."
     assert not capsys.readouterr().out
+    assert "a: guessed 10, found 12" in alt_text(compare({"a": 10}, pd.Series({"a": 12.0})))
     compare({"a": None}, {"a": 1.0})
     assert "You haven't guessed" in capsys.readouterr().out
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from scmlib.data.datasets import ReidDataset, digest
-from scmlib.data.layouts import LAYOUTS, VARIANTS
+from scmlib.data.layouts import LAYOUTS, PROTOCOLS
 from scmlib.errors import BadInput
 from scmlib.settings import Settings
 
@@ -93,7 +93,7 @@ def find_data_root(dataset: str, given: str | Path, run: Path, facts: Mapping[st
         Path(os.path.normpath(run / str(seen.get("from_run", Path("..") / root.name)))),
         run.parent / root.name,
     ]
-    layout = (LAYOUTS | VARIANTS).get(dataset)
+    layout = (LAYOUTS | PROTOCOLS).get(dataset)
     folder = layout.folder if layout else dataset
     looked = list(dict.fromkeys([Path(given)] if given else places))
     for place in looked:

@@ -15,7 +15,7 @@ from torch import Tensor
 from scmlib.checkpoints import load_model, own_facts, weights_file
 from scmlib.data.datasets import ReidDataset, digest, open_dataset
 from scmlib.data.images import read_pictures
-from scmlib.data.layouts import LAYOUTS, VARIANTS, Count
+from scmlib.data.layouts import LAYOUTS, PROTOCOLS, Count
 from scmlib.data.records import Record
 from scmlib.data.truth import truth_path
 from scmlib.errors import BadInput
@@ -199,7 +199,7 @@ def told_data(evaluation: Path, facts: dict[str, Any]) -> str:
     data = facts.get("data")
     if not isinstance(data, dict) or not isinstance(data.get("counts"), dict):
         return ""
-    layout = (LAYOUTS | VARIANTS).get(str(facts["dataset"]))
+    layout = (LAYOUTS | PROTOCOLS).get(str(facts["dataset"]))
     notes = []
     for split, number in data["counts"].items():
         published = layout.published.get(split, Count(number)).images if layout else number

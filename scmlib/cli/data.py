@@ -50,9 +50,9 @@ def prepare(
     from data_prep.downloads.prepare import SOURCES
     from scmlib.data.datasets import dataset_folder, open_dataset
     from scmlib.data.inspection import count_table, left_out, some
-    from scmlib.data.layouts import LAYOUTS, VARIANTS
+    from scmlib.data.layouts import LAYOUTS, PROTOCOLS
 
-    own = dataset not in LAYOUTS and dataset not in VARIANTS
+    own = dataset not in LAYOUTS and dataset not in PROTOCOLS
     if not own and (pattern or no_camera_rule):
         raise BadInput(f"--pattern and --no-camera-rule are for tables of your own pictures, not for {dataset}.")
     if dataset != "synthetic" and (preset or changes or (seed is not None and not own)):

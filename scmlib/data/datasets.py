@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from scmlib.data.layouts import LAYOUTS, VARIANTS, Layout, layout_of
+from scmlib.data.layouts import LAYOUTS, PROTOCOLS, Layout, layout_of
 from scmlib.data.readers import Split
 from scmlib.data.records import Record
 from scmlib.data.tables import TABLE, table_layout
@@ -73,18 +73,18 @@ def dataset_folder(name: str, dataset_root: str | Path) -> Path:
 
 
 def find_layout(name: str, dataset_root: str | Path) -> Layout:
-    """The layout of a known data set, of a variant of its protocol, or of the table ROOT/NAME/images.csv.
+    """The layout of a known data set, of another protocol on its files, or of the table ROOT/NAME/images.csv.
 
     Raises:
         BadInput: neither a known name nor a table's folder, or a table with something wrong in it.
     """
-    if name in LAYOUTS or name in VARIANTS:
+    if name in LAYOUTS or name in PROTOCOLS:
         return layout_of(name)
     root = Path(dataset_root)
     tables = sorted(path.parent.name for path in root.glob(f"*/{TABLE}"))
     if name not in tables:
         own = f"or of your own below {root}: {', '.join(tables)}" if tables else f"or put {root / name / TABLE} there"
-        raise BadInput(f"Unknown data set '{name}': choose one of {', '.join((*LAYOUTS, *VARIANTS))}, {own}.")
+        raise BadInput(f"Unknown data set '{name}': choose one of {', '.join((*LAYOUTS, *PROTOCOLS))}, {own}.")
     return table_layout(root / name)
 
 
@@ -95,7 +95,7 @@ def open_dataset(name: str, dataset_root: str | Path) -> ReidDataset:
     removes an image from its own list and nothing else. VehicleID's gallery is seed 0's draw.
 
     Args:
-        name: a key of `LAYOUTS` or `VARIANTS`, or a folder with a table `images.csv`.
+        name: a key of `LAYOUTS` or `PROTOCOLS`, or a folder with a table `images.csv`.
         dataset_root: the folder that holds the data sets' folders.
 
     Raises:

@@ -167,7 +167,7 @@ LAYOUTS = {
 }
 
 # Other protocols on the same files.
-VARIANTS = {
+PROTOCOLS = {
     "university1652:drone": replace(
         UNIVERSITY,
         query=IdentityFolders(("test/query_drone",)),
@@ -188,12 +188,12 @@ VARIANTS = {
 
 
 def layout_of(name: str) -> Layout:
-    """The layout of a known data set, or of a variant of its protocol (`university1652:drone`, `vehicleid:1600`).
+    """The layout of a known data set, or of another protocol on its files (`university1652:drone`, `vehicleid:1600`).
 
     Raises:
         BadInput: an unknown name.
     """
-    layouts = LAYOUTS | VARIANTS
+    layouts = LAYOUTS | PROTOCOLS
     if name not in layouts:
         raise BadInput(f"Unknown data set '{name}': choose one of {', '.join(layouts)}.")
     return layouts[name]

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scmlib.data.datasets import check_ready, dataset_folder, draw_gallery, open_dataset
-from scmlib.data.layouts import LAYOUTS, VARIANTS
+from scmlib.data.layouts import LAYOUTS, PROTOCOLS
 from scmlib.data.readers import market_name
 from scmlib.data.records import image_files
 from scmlib.errors import BadInput
@@ -103,7 +103,7 @@ def test_unknown_data_set() -> None:
         dataset_folder("market", "data")
 
 
-@pytest.mark.parametrize("name", [*NAMES, *TEST_ONLY, *VARIANTS])
+@pytest.mark.parametrize("name", [*NAMES, *TEST_ONLY, *PROTOCOLS])
 def test_every_layout_is_read_exactly(name: str, tmp_path: Path) -> None:
     """File lists, identities and cameras as the fixture's own builder wrote them down; labels are sorted positions."""
     expected = write_tree(name, tmp_path)

@@ -117,9 +117,9 @@ def recipe(dataset: str, net: str) -> Settings:
 
     The paper's rows stand as published. Other networks take the data set's row for `regnet_y_800mf`; `regnet_y_tiny`,
     which starts from random weights on a laptop, takes the synthetic world's row at half the data set's image size.
-    Another protocol on a data set (`vehicleid:1600`) is trained like the data set itself. Any other name, such as a table of
-    your own pictures or a data set for testing alone, takes the rows of Market-1501; whether there is such a data set
-    is `open_dataset`'s to say.
+    Another protocol on a data set (`vehicleid:1600`) is trained like the data set itself. Any other name, such as a
+    table of your own pictures or a data set for testing alone, takes the rows of Market-1501; whether there is such a
+    data set is `open_dataset`'s to say.
     """
     table = _table()
     name, _, variant = dataset.partition(":")

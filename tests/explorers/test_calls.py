@@ -138,7 +138,7 @@ def test_a_move_takes_about_as_long_as_a_small_figure(name: str, key: str, study
         references.append(time.perf_counter() - moved)
     ratio = float(np.median(moves) / np.median(references))
     print(f"{name}: {1000 * np.median(moves):.0f} ms from move to picture, {ratio:.1f} times a small figure")
-    assert ratio < 10  # seen: up to 1
+    assert ratio < 10  # with room; the time itself is reported only
 
 
 @pytest.mark.parametrize("name", ["masks", "lab"])

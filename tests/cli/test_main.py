@@ -307,7 +307,7 @@ def test_commands_that_apply_a_model_say_what_helps_when_memory_runs_out(
     assert said == "scm: Memory ran out: give a smaller --batch-size, where the command takes one, or free memory; " + (
         "what was written before is kept."
     )
-    assert sizes == [2]
+    assert sizes in ([2], [4])  # where embeddings are asked for, a picture and its mirror image go together
 
 
 def test_killed_reader_is_one_sentence(

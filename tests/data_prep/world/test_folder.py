@@ -130,7 +130,7 @@ def test_interrupted_world_leaves_no_file_and_no_process(tmp_path: Path) -> None
             assert run.poll() is None
             time.sleep(0.05)
         os.killpg(run.pid, signal.SIGINT)  # as a terminal sends it, to all processes
-        run.communicate(timeout=60)  # ends when the last process that could write to it is gone
+        run.communicate(timeout=240)  # ends when the last process that could write to it is gone
     assert run.returncode != 0
     assert list(tmp_path.iterdir()) == []
 

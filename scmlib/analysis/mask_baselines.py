@@ -47,7 +47,7 @@ from scmlib.data.images import to_float
 from scmlib.data.records import Record
 from scmlib.data.truth import PARTS, PERSON, region_share
 from scmlib.errors import BadInput
-from scmlib.inference import branch_features, masks_of
+from scmlib.inference import branch_features, images_at_once, masks_of
 from scmlib.mask import striped_prior
 from scmlib.model import SCM
 from scmlib.ranking import Labels
@@ -101,7 +101,7 @@ def with_statistics(untrained: SCM, pictures: Tensor, batch_size: int = 64) -> S
             module.reset_running_stats()
             module.momentum = None  # the plain average over the batches
             module.train()
-    for batch in torch.split(pictures, batch_size):
+    for batch in torch.split(pictures, images_at_once(batch_size)):
         network(to_float(batch.to(device)))
     return network.eval()
 

@@ -1,6 +1,6 @@
 """A trained model applied to pictures: embeddings, masks and features, all by one forward loop.
 
-The loop runs a copy of the model made for speed (`folded`), and reads the next pictures while it computes.
+For many pictures the loop runs a copy of the model made for speed (`folded`); it reads the next ones while it computes.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ from scmlib.errors import BadInput
 from scmlib.model import SCM
 
 Pictures = Tensor | Sequence[Record] | Sequence[Path] | Sequence[str]
+
+WORTH_A_COPY = 16  # pictures; making the copy takes as long as a few of them
 
 _images_at_once: ContextVar[int] = ContextVar("_images_at_once", default=0)
 
@@ -135,7 +137,8 @@ def apply(
     Args:
         model: is switched to evaluation mode; stays where it is.
         pictures: (N, 3, H, W), uint8 or float in [0, 1], or records or paths to read.
-        what: called with the model's fast copy and (B, 3, H, W) float images in [0, 1] on its device; gives (B, ...).
+        what: called with the model, or its fast copy, and (B, 3, H, W) float images in [0, 1] on its device; gives
+            (B, ...).
         batch_size: pictures at once.
         workers: processes that read records.
         progress: label of a progress bar; none if empty.
@@ -146,7 +149,8 @@ def apply(
     Raises:
         BadInput: no pictures, or one that can't be read.
     """
-    fast = folded(model.eval())
+    model.eval()
+    fast = folded(model) if len(pictures) >= WORTH_A_COPY else model
     device = next(fast.parameters()).device
     images = as_images(pictures, model.image_size, model.beside)
     loader = DataLoader(images, images_at_once(batch_size), num_workers=workers)

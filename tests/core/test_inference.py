@@ -11,7 +11,7 @@ from torch import nn
 
 from scmlib.data.datasets import open_dataset
 from scmlib.errors import BadInput
-from scmlib.inference import branch_features, embed, folded, masks_of, raw_embeddings
+from scmlib.inference import WORTH_A_COPY, apply, branch_features, embed, folded, masks_of, raw_embeddings
 from scmlib.model import SCM
 from scmlib.variants import build_model
 from tests.conftest import rule_weights
@@ -36,7 +36,8 @@ def trained(net: str, **config: Any) -> SCM:
         ("torchvision:regnet_y_400mf", "scm"),
     ],
 )
-def test_inference_equals_plain_passes_of_the_model(net: str, variant: str) -> None:
+def test_inference_equals_plain_passes_of_the_model(net: str, variant: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scmlib.inference.WORTH_A_COPY", 1)
     model, images = trained(net, variant=variant).eval(), torch.rand(5, 3, 96, 48)
     with torch.no_grad():
         plain, mirrored = model(images), model(images.flip(3))
@@ -59,7 +60,20 @@ def test_every_convolution_takes_its_norm_in_and_the_model_stays_as_it_is() -> N
         assert before.keys() == after.keys()
 
 
-def test_new_weights_show_at_once() -> None:
+def test_only_many_pictures_are_worth_a_copy() -> None:
+    model, used = trained("regnet_y_tiny"), []
+
+    def what(one: SCM, images: torch.Tensor) -> torch.Tensor:
+        used.append(one is model)
+        return images.mean((1, 2, 3))
+
+    for number in (1, WORTH_A_COPY):
+        apply(model, torch.rand(number, 3, 96, 48), what)
+    assert used == [True, False]
+
+
+def test_new_weights_show_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scmlib.inference.WORTH_A_COPY", 1)
     model, images = trained("regnet_y_tiny"), torch.rand(2, 3, 96, 48)
     before = embed(model, images)
     model.get_parameter("stem.norm.bias").data.add_(1)  # a change that no version counter sees

@@ -33,8 +33,9 @@ class Source(NamedTuple):
 
 
 WITHDRAWN = (
-    "DukeMTMC was withdrawn by its authors in 2019 over the consent of the people in it, and with it the data sets "
-    "made from it: only for those who hold it lawfully, to check published figures."
+    "DukeMTMC was taken down in 2019, after press reports that filming and release went beyond what the university's "
+    "ethics board had approved, and with it the data sets made from it: only for those who hold it lawfully, to check "
+    "published figures."
 )
 
 CUHK03 = (
@@ -52,7 +53,8 @@ SOURCES = {
     ),
     "p_dukemtmc": Source(f"Images of DukeMTMC-reID, chosen and sorted by Zhuo and others (2018). {WITHDRAWN}"),
     "msmt17": Source(
-        "By request from its authors (Wei and others, 2018), under a signed agreement, for academic research.",
+        "By request from its authors (Wei and others, 2018), under a signed agreement, for academic research. Two "
+        "versions exist, the second with faces blurred: write down which one you have.",
         msmt17.convert,
     ),
     "npdetected": Source(CUHK03, cuhk03.detected),

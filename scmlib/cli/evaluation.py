@@ -43,7 +43,7 @@ def evaluate(source: Path, dataset: str, dataset_root: str, net: str | None, wor
     if as_json:
         click.echo(json.dumps(facts))
         return
-    say_figures(evaluation)
+    say_metrics(evaluation)
     say_camera_rule(study.data)
     click.echo(f"Stored in {stored}.")
 
@@ -84,8 +84,8 @@ def masks(source: Path, images: tuple[Path, ...], out: Path, dataset: str, net: 
             click.echo(str(figures.save(figure, out / f"{name}_masks.png")))
 
 
-def say_figures(evaluation: Evaluation) -> None:
-    """Print the released code's figures, in per cent, and what they rest on."""
+def say_metrics(evaluation: Evaluation) -> None:
+    """Print the released code's metrics, in per cent, and what they rest on."""
     for name, value in evaluation.metrics.items():
         spread = f" ± {evaluation.spread[name]:.2%}" if evaluation.spread else ""
         click.echo(f"{name:>8} {value:7.2%}{spread}")

@@ -27,7 +27,7 @@ from tests.trees import FOLDERS, NAMES, TEST_FOLDERS, TEST_ONLY, build_download,
 def test_each_known_data_set_has_a_source() -> None:
     assert sorted(SOURCES) == sorted([*NAMES, *TEST_ONLY]) == sorted(set(LAYOUTS) - {"synthetic"})
     for name in ("dukemtmc", "occluded_duke", "p_dukemtmc"):
-        assert "withdrawn by its authors in 2019 over the consent" in SOURCES[name].terms
+        assert "taken down in 2019, after press reports" in SOURCES[name].terms
 
 
 @pytest.mark.parametrize("suffix", ["", ".zip", ".tar", ".tgz", ".tar.xz"])

@@ -5,6 +5,7 @@ The method and its loop are the modules of this folder, to be read from top to b
 `evaluation`, `runs`. Everything else has a package of its own:
 
     data        folders to records to pictures to batches
+    exports     a run handed on: the network as ONNX, embeddings and masks as files
     analysis    what a trained model sees, and what its parts are worth
     figures     pure functions from tables and arrays to matplotlib
     explorers   figures under your hand, in a notebook

@@ -34,7 +34,7 @@ class BlindMasks(nn.Module):
 
     def forward(self, x: Tensor) -> Masks:
         """Of features (B, C, h, w), only the number of images counts."""
-        competitive = clamp_unit(self.masks).expand(len(x), -1, -1, -1)
+        competitive = clamp_unit(self.masks).expand(x.shape[0], -1, -1, -1)
         return competitive, competitive.sum(1, keepdim=True)
 
 
@@ -147,7 +147,7 @@ class GlobalOnly(SCM):
     def forward(self, images: Tensor) -> SCMOutput:
         """Two embeddings (B, 2, D); the masks are zero."""
         x1, _ = self.branches(self.erase(images))
-        none = x1.new_zeros(len(x1), self.config.num_parts, *x1.shape[2:])
+        none = x1.new_zeros(x1.shape[0], self.config.num_parts, *x1.shape[2:])
         return self.read_out([x1.mean((2, 3)), max_pool(x1)], none, none[:, :1])
 
 

@@ -23,7 +23,7 @@ LAYERS = [
     "data",
     *("settings", "run_folder", "checkpoints", "schedule", "mask_statistics", "training"),
     *("inference", "ranking", "evaluation", "runs"),
-    *("analysis", "figures", "explorers"),
+    *("exports", "analysis", "figures", "explorers"),
     *("demo", "course", "cli", "__main__"),
 ]
 PREPARES = ("demo", "course", "cli")  # what may use `data_prep`

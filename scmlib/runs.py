@@ -28,6 +28,56 @@ from scmlib.settings import METRICS, Settings, published_recipes, recipe
 
 
 @dataclass(frozen=True)
+class Run:
+    """What `open_run` opens: a trained model and where it came from, without any data."""
+
+    model: SCM
+    settings: Settings
+    folder: Path  # the run's, or that of the weights
+    facts: dict[str, Any]  # of its training; empty for weights that aren't ours
+    weights: str = ""  # name of a weights file that isn't a run's
+
+    @property
+    def margin(self) -> int:
+        """Pixels that the framing of its own data set cuts off after resizing; the pictures of a table stay whole."""
+        layout = LAYOUTS.get(self.settings.dataset.partition(":")[0])
+        return layout.margin if layout else 0
+
+    def open_data(self, dataset: str = "", dataset_root: str | Path = "") -> ReidDataset:
+        """A data set by name, looked for where the call says, where the run's data were, and beside the run.
+
+        Args:
+            dataset: the run's own if empty.
+            dataset_root: the folder that holds the data set's folder.
+
+        Raises:
+            BadInput: an unknown name, or no data there.
+        """
+        name = dataset or self.settings.dataset
+        return open_dataset(name, find_data_root(name, dataset_root, self.folder, self.facts))
+
+
+def open_run(source: str | Path, dataset: str = "", *, net: str | None = None) -> Run:
+    """Open a trained run without its data.
+
+    Args:
+        source: a run folder, its `model.safetensors`, or weights under the released names.
+        dataset: whose recipe weights that aren't ours were trained with.
+        net: their backbone.
+
+    Raises:
+        BadInput: no weights there, or foreign weights without their data set and net.
+    """
+    source = Path(source)
+    if source.name == WEIGHTS:
+        source = source.parent
+    model, settings = load_model(source, recipe(dataset, net) if net else None)
+    facts = own_facts(weights_file(source))
+    folder = source if source.is_dir() else source.parent
+    return Run(model, settings, folder, facts, "" if source.is_dir() else source.stem)
+
+
+@dataclass(frozen=True)
 class Study:
     """What `open_study` opens."""
 
@@ -84,16 +134,11 @@ def open_study(
     Raises:
         BadInput: no weights or data there, or foreign weights without their data set and net.
     """
-    source = Path(source)
-    if source.name == WEIGHTS:
-        source = source.parent
-    model, settings = load_model(source, recipe(dataset, net) if net else None)
-    facts = own_facts(weights_file(source))
-    folder, name = source if source.is_dir() else source.parent, dataset or settings.dataset
-    data = open_dataset(name, find_data_root(name, dataset_root, folder, facts))
+    run = open_run(source, dataset, net=net)
+    data = run.open_data(dataset, dataset_root)
     data.require("query", "gallery")
-    trained_on = settings.dataset if facts else ""
-    return Study(model, settings, data, folder, trained_on, "" if source.is_dir() else source.stem)
+    trained_on = run.settings.dataset if run.facts else ""
+    return Study(run.model, run.settings, data, run.folder, trained_on, run.weights)
 
 
 def store_evaluation(study: Study, evaluation: Evaluation) -> tuple[dict[str, Any], Path]:

@@ -18,7 +18,6 @@ from scmlib.cli.options import (
     source_argument,
     workers_option,
 )
-from scmlib.settings import recipe
 
 if TYPE_CHECKING:
     from scmlib.evaluation import Evaluation
@@ -58,23 +57,20 @@ def evaluate(source: Path, dataset: str, dataset_root: str, net: str | None, wor
 def masks(source: Path, images: tuple[Path, ...], out: Path, dataset: str, net: str | None) -> None:
     """Draw the competitive masks and the cooperative mask over each image, or over all images of a folder."""
     from scmlib import figures
-    from scmlib.checkpoints import load_model
     from scmlib.data.images import read_pictures
-    from scmlib.data.layouts import LAYOUTS
     from scmlib.data.records import Record, image_files
     from scmlib.data.truth import read_truth, truth_path
     from scmlib.inference import images_at_once, masks_of
+    from scmlib.runs import open_run
 
-    model, settings = load_model(source, recipe(dataset, net) if net else None)
-    layout = LAYOUTS.get(settings.dataset.partition(":")[0])
-    margin = layout.margin if layout else 0  # the pictures of a table are shown whole
+    run = open_run(source, dataset, net=net)
     paths = [path for image in images for path in (image_files(image) if image.is_dir() else [image])]
-    records = [Record(path, -1, -1, margin=margin) for path in paths]
+    records = [Record(path, -1, -1, margin=run.margin) for path in paths]
     taken: set[str] = set()
     for start in range(0, len(records), images_at_once()):
         batch = records[start : start + images_at_once()]
-        pictures = read_pictures(batch, model.image_size)
-        for record, picture, found in zip(batch, pictures, masks_of(model, pictures), strict=True):
+        pictures = read_pictures(batch, run.model.image_size)
+        for record, picture, found in zip(batch, pictures, masks_of(run.model, pictures), strict=True):
             truth = read_truth([record.path]) if truth_path(record.path).is_file() else None
             figure = figures.draw_masks(picture[None], found[None], truth, [record.path.name])
             name = record.path.stem

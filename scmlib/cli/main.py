@@ -34,7 +34,7 @@ CHAPTERS = (
     (data.prepare, data.inspect),
     (training.train, training.recipes),
     (evaluation.evaluate, evaluation.masks),
-    (exports.export,),
+    (exports.embed, exports.export),
     (analysis.scores, analysis.swap, analysis.occlusion, analysis.sensitivity, analysis.clinic, analysis.ablation),
 )
 for chapter in CHAPTERS:

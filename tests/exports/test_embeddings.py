@@ -79,8 +79,8 @@ def test_embeddings_by_group_and_split(mine: Run, data_root: Path) -> None:
 
 @pytest.mark.parametrize("form", ["name", "its folder", "a table's folder"])
 def test_ways_to_name_a_data_set(form: str, mine: Run, data_root: Path, tmp_path: Path) -> None:
-    source: str | Path = {"name": "synthetic", "its folder": dataset_folder("synthetic", data_root)}.get(form, "")
-    if not source:
+    source: str | Path = "synthetic" if form == "name" else dataset_folder("synthetic", data_root)
+    if form == "a table's folder":
         table = shutil.copytree(dataset_folder("synthetic", data_root) / "query", tmp_path / "table")
         names = sorted(path.name for path in table.glob("*.jpg"))
         rows = [f"{name},{'ann' if i else 'bob'}" for i, name in enumerate(names)]

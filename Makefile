@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test unit lint bench lab notebooks clean
+.PHONY: demo test unit lint bench lab learner reading notebooks clean
 
 demo: .venv/ready  ## the main job: draw a world, train, evaluate, report (two to four minutes on 2 cores)
 	$(BIN)/scm demo
@@ -21,8 +21,14 @@ lint: .venv/ready
 bench: .venv/ready  ## speed and memory beside baselines, one table, kept in runs/bench
 	$(BIN)/python -m tests.benchmarks
 
-lab: .venv/ready  ## JupyterLab on the notebooks
-	$(BIN)/jupyter lab notebooks
+lab: learner  ## JupyterLab on the course, to work in
+	$(BIN)/jupyter lab learner
+
+learner: .venv/ready  ## the course without answers and solutions, in learner/; your own work there is kept
+	$(BIN)/python notebooks/editions.py learner learner
+
+reading: .venv/ready  ## the course with answers and solutions behind folds, in reading/
+	$(BIN)/python notebooks/editions.py reading reading
 
 notebooks: .venv/ready  ## run all notebooks and keep what they show
 	$(BIN)/python notebooks/execute.py

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
@@ -21,10 +22,15 @@ from scmlib.data.datasets import ReidDataset, dataset_folder, open_dataset
 from scmlib.data.loading import PKSampler
 from scmlib.demo import demo_settings
 from scmlib.figures.comparisons import draw_guesses
+from scmlib.files import read_json, write_atomically
 from scmlib.run_folder import STATE
 from scmlib.runs import Study, open_study
 from scmlib.settings import QUICK, Settings, recipe
 from scmlib.training import train
+
+SHARES = (0.0, 0.1, 0.2, 0.3, 0.5)  # of the visible person, hidden on purpose, in the course's last figure
+
+SKETCH = "sketch.json"  # a learner's sketch of that figure, in the folder of all runs
 
 STEPS = 800  # of a quick training on real data: a few minutes on two cores
 
@@ -133,27 +139,63 @@ def compare(
     return draw_guesses({name: guesses.get(name) for name in found}, found, unit)
 
 
-def check(answer: Callable[..., Any], reference: Callable[..., Any], cases: Iterable[tuple[Any, ...]]) -> None:
+def keep_sketch(runs: str | Path, sketch: Mapping[str, Sequence[float | None]]) -> Path:
+    """Keep a learner's sketch of the course's last figure with the runs, for the notebook that draws it.
+
+    Args:
+        runs: the folder of all runs.
+        sketch: a metric in [0, 1] at each share of `SHARES`, by the curve's name; None where nothing was guessed.
+    """
+    path = Path(runs) / SKETCH
+    write_atomically(path, json.dumps({name: list(values) for name, values in sketch.items()}).encode())
+    return path
+
+
+def kept_sketch(runs: str | Path) -> dict[str, list[float | None]]:
+    """The sketch that `keep_sketch` kept; empty where there is none."""
+    return read_json(Path(runs) / SKETCH)
+
+
+def check(
+    answer: Callable[..., Any],
+    reference: Callable[..., Any],
+    cases: Iterable[tuple[Any, ...]],
+    mistakes: Mapping[str, Callable[..., Any]] | None = None,
+) -> Callable[..., Any]:
     """Hold a learner's function against the reference and say what is wrong, without stopping the notebook.
 
     Args:
         answer: the learner's.
         reference: what it should give; numbers may differ by one in a thousand.
         cases: arguments of each call.
+        mistakes: functions that are wrong in a way that many take, each by a sentence that says what was mixed up,
+            e.g. "Your distances are squared." It is said when the answer gives what the mistake gives, in all cases.
+
+    Returns:
+        The function to go on with: the learner's if it is right, else the reference.
     """
     cases = list(cases)
     for number, arguments in enumerate(cases, 1):
-        fault = _fault(answer, arguments, reference(*arguments))
+        fault = _fault(answer, arguments, _given(reference, arguments))
         if fault:
             print(f"✗ Not yet. Case {number} of {len(cases)}: {_call(answer, arguments)} {fault}")
-            return
+            for sentence, mistake in (mistakes or {}).items():
+                if not any(_fault(answer, given, _given(mistake, given)) for given in cases):
+                    print(f"  {sentence}")
+            return reference
     print(f"✓ Right, on all {len(cases)} cases." if len(cases) > 1 else "✓ Right.")
+    return answer
+
+
+def _given(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    """What a function gives for a copy of the arguments: what it changes in place is changed for nobody else."""
+    return function(*deepcopy(arguments))
 
 
 def _fault(answer: Callable[..., Any], arguments: tuple[Any, ...], wanted: Any) -> str:
     """What is wrong with an answer; empty if nothing is."""
     try:
-        given = answer(*deepcopy(arguments))  # what is changed in place is changed for nobody else
+        given = _given(answer, arguments)
     except Exception as error:  # whatever a learner's code leads to
         return f"stopped with {type(error).__name__}: {error}"
     if given is None or given is ...:
@@ -176,7 +218,8 @@ def _fault(answer: Callable[..., Any], arguments: tuple[Any, ...], wanted: Any) 
 
 
 def _call(answer: Callable[..., Any], arguments: tuple[Any, ...]) -> str:
-    return f"{answer.__name__}({', '.join(_short(a) for a in arguments)})"
+    name = getattr(answer, "__name__", type(answer).__name__)  # a module of torch has no name
+    return f"{name}({', '.join(_short(a) for a in arguments)})"
 
 
 def _short(value: Any) -> str:

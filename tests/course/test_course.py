@@ -13,7 +13,19 @@ import pytest
 import torch
 
 from scmlib import course
-from scmlib.course import STEPS, check, compare, open_course, open_course_data, say, shortened, show_source
+from scmlib.course import (
+    SHARES,
+    STEPS,
+    check,
+    compare,
+    keep_sketch,
+    kept_sketch,
+    open_course,
+    open_course_data,
+    say,
+    shortened,
+    show_source,
+)
 from scmlib.data.datasets import open_dataset
 from scmlib.data.loading import PKSampler
 from scmlib.errors import BadInput
@@ -63,6 +75,28 @@ def test_check_takes_any_sequence_for_a_list_and_leaves_the_arguments_alone(
     check(lambda x: x.fill(0) or x, lambda x: 0 * x, [(values,)])
     assert "✓" in capsys.readouterr().out
     assert values.sum() == 3
+
+
+def test_check_names_the_mistake_and_gives_the_function_to_go_on_with(capsys: pytest.CaptureFixture[str]) -> None:
+    mistakes = {"You squared it.": lambda x: x * x, "You halved it.": lambda x: x / 2}
+    cases = [(2.0,), (3.0,)]  # the square of 2 is right by accident
+    squared, right = (lambda x: x**2), (lambda x: x + x)
+    assert check(squared, double, cases, mistakes) is double
+    said = capsys.readouterr().out
+    assert "You squared it." in said
+    assert "halved" not in said
+    assert check(lambda x: 7 * x, double, cases, mistakes) is double
+    assert "You" not in capsys.readouterr().out
+    assert check(right, double, cases, mistakes) is right
+    check(torch.nn.Identity(), double, cases)
+    assert "Identity(2.0) gave 2, but should give 4" in capsys.readouterr().out
+
+
+def test_a_sketch_is_kept_with_the_runs(tmp_path: Path) -> None:
+    assert kept_sketch(tmp_path / "runs") == {}
+    sketch: dict[str, list[float | None]] = {"with masks": [0.8, 0.7, 0.6, None, 0.2], "without": [None] * len(SHARES)}
+    keep_sketch(tmp_path / "runs", sketch)
+    assert kept_sketch(tmp_path / "runs") == sketch
 
 
 def test_guesses_stand_beside_outcomes(capsys: pytest.CaptureFixture[str]) -> None:

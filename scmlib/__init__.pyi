@@ -1,6 +1,7 @@
 from .analysis.mask_scores import score_masks as score_masks
+from .analysis.nearest import nearest as nearest
 from .analysis.occluders import occlude as occlude
-from .analysis.search import nearest as nearest
+from .analysis.search import search as search
 from .checkpoints import load_model as load_model
 from .checkpoints import load_released as load_released
 from .data.datasets import open_dataset as open_dataset

@@ -1,65 +1,215 @@
-"""Nearest images of a gallery of any size, exactly or with the FAISS library.
+"""Search with photos: who in these pictures looks like this one? And is it anybody at all?
 
-`rank` needs every true match's position, and so every similarity. For the head of the ranked list alone, an index
-answers from a gallery of millions: FAISS (Douze et al., 2024, "The Faiss library"), the extra `scmlib[search]`.
+A ranked list always has a first place, even for somebody who isn't in the gallery. An open-set search may therefore
+answer "nobody" (Phillips, Grother and Micheals, 2011, "Evaluation Methods in Face Recognition"): only pictures whose
+similarity reaches a threshold count. The threshold is chosen by the false-match rate, the share of pairs of different
+people, *impostor pairs*, that reach it (ISO/IEC 19795-1, "Biometric performance testing and reporting").
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
 import numpy as np
-import torch
+import pandas as pd
 from numpy.typing import NDArray
 
+from scmlib.analysis.nearest import nearest
+from scmlib.data.images import read_pictures
+from scmlib.data.records import Record, image_files
 from scmlib.errors import BadInput
-from scmlib.ranking import Embeddings, check_sides, similarities
+from scmlib.exports.embeddings import Pictures, kept_embeddings, open_pictures
+from scmlib.inference import embed
+from scmlib.runs import Run, open_run
+
+FALSE_MATCH_RATE = 1e-4  # a gallery of 1,000 other people then matches one photo in ten
+
+MOST = 2000  # pictures whose pairs are compared, two million pairs
+
+Floats = NDArray[np.float32]
 
 
-def nearest(
-    query: Embeddings, gallery: Embeddings, top: int = 10, index: str = ""
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """The gallery images most similar to each query, best first.
+@dataclass(frozen=True)
+class Impostors:
+    """Pairs of pictures of different people, by which a threshold is chosen."""
+
+    similarity: Floats  # of every pair, ascending
+    source: str  # whose gallery they are of
+
+    def threshold(self, rate: float) -> float:
+        """The lowest threshold that no larger share of the pairs reaches.
+
+        With n pairs no rate below 1/n can be told from 0; the threshold then lies just above the most similar pair.
+
+        Args:
+            rate: the false-match rate, in (0, 1].
+
+        Raises:
+            BadInput: a rate out of range.
+        """
+        if not 0 < rate <= 1:
+            raise BadInput(
+                f"A false-match rate of {rate} can't be chosen: it is a share of pairs, above 0 and up to 1."
+            )
+        allowed = int(rate * len(self.similarity) + 1e-9)
+        refused = self.similarity[: len(self.similarity) - allowed]
+        return float(np.nextafter(refused[-1], np.float32(2))) if len(refused) else -1.0
+
+    def false_match_rate(self, similarity: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+        """The share of the pairs that are at least so similar, for similarities of any shape."""
+        below = np.searchsorted(self.similarity, similarity.astype(np.float32), side="left")
+        return 1 - below / len(self.similarity)
+
+
+def impostor_pairs(embeddings: Floats, identities: NDArray[Any], source: str, *, seed: int = 0) -> Impostors:
+    """The similarities of all pairs of pictures that show different people.
 
     Args:
-        query: (Q, D) embeddings; similarity is the dot product.
-        gallery: (G, D) embeddings.
-        top: images to find, at most G.
-        index: empty: exactly, with the products that `rank` compares. Otherwise a FAISS index by its factory string:
-            `Flat` is exact too; `IVF4096,PQ64` keeps 64 bytes an image, looks at a part of them, and is approximate.
+        embeddings: (N, D), L2-normalised; similarity is the dot product. Of more than `MOST`, so many are drawn.
+        identities: (N,).
+        source: what they are of.
+        seed: of the draw.
+    """
+    if len(embeddings) > MOST:
+        drawn = np.sort(np.random.default_rng(seed).choice(len(embeddings), MOST, replace=False))
+        embeddings, identities = embeddings[drawn], identities[drawn]
+    pairs = np.triu(identities[:, None] != identities, 1)
+    return Impostors(np.sort((embeddings @ embeddings.T)[pairs]), source)
 
-    Returns:
-        (Q, top) positions in the gallery, -1 where an approximate index found fewer, and (Q, top) similarities.
+
+@dataclass(frozen=True)
+class Search:
+    """The answer of `search`."""
+
+    photos: list[Record]
+    found: list[list[Record]]  # for each photo, the most similar pictures of the gallery, best first
+    gallery: Pictures
+    # A row a picture found: photo, rank from 1, path, similarity in [-1, 1], false_match_rate (the share of impostor
+    # pairs at least as similar), accepted (whether it reaches the threshold); and where known identity, and whether it
+    # is the photo's, right. Missing values stand for what nobody knows.
+    table: pd.DataFrame
+    impostors: Impostors | None  # None where no pairs of known people are at hand; nothing is accepted or refused then
+    threshold: float  # similarity; NaN without impostors
+    rate: float  # the false-match rate that it was chosen for
+    image_size: tuple[int, int]  # the model's, (height, width) in pixels
+
+    def rows(self, photo: int) -> pd.DataFrame:
+        """The rows of `table` that belong to one photo."""
+        return self.table[self.table["photo"] == str(self.photos[photo].path)]
+
+    def nobody(self, photo: int) -> bool | None:
+        """Whether no picture reaches the threshold, for one photo; None without a threshold."""
+        return None if self.impostors is None else not self.rows(photo)["accepted"].any()
+
+    def drawing(self, most: int = 8) -> dict[str, Any]:
+        """What `figures.draw_ranked_lists` draws of the first photos; `draw_ranked_lists(**answer.drawing())`.
+
+        Args:
+            most: photos.
+        """
+        lists = [self.rows(photo) for photo in range(min(most, len(self.photos)))]
+        titles, captions = [], []
+        for photo, rows in enumerate(lists):
+            titles.append(self.photos[photo].path.stem + ("\nnobody" if self.nobody(photo) else ""))
+            known = [""] * len(rows) if rows["identity"].isna().all() else [f"\n{who}" for who in rows["identity"]]
+            below = [", below" if counts is False else "" for counts in rows["accepted"]]
+            told = zip(rows["similarity"], below, known, strict=True)
+            captions.append([f"{value:.2f}{short}{who}" for value, short, who in told])
+        return {
+            "queries": read_pictures(self.photos[: len(lists)], self.image_size),
+            "found": [read_pictures(found, self.image_size) for found in self.found[: len(lists)]],
+            "right": [[None if pd.isna(hit) else bool(hit) for hit in rows["right"]] for rows in lists],
+            "titles": titles,
+            "captions": captions,
+            "accepted": [list(rows["accepted"]) for rows in lists] if self.impostors else (),
+        }
+
+
+def search(
+    run: Run | str | Path,
+    photos: str | Path | Sequence[str | Path],
+    gallery: str | Path,
+    dataset_root: str | Path = "",
+    *,
+    top: int = 10,
+    false_match_rate: float = FALSE_MATCH_RATE,
+    workers: int = 0,
+    progress: bool = False,
+) -> Search:
+    """Find who in a gallery looks like the person of a photo.
+
+    Every picture of the gallery is compared, whichever camera took it; a photo that lies in the gallery finds itself.
+    Embeddings of the gallery are kept with the run (`kept_embeddings`).
+
+    Impostor pairs are those of the gallery, where it says who is who and has enough of them for the rate; else those of
+    the run's own data set, if it is at hand. A threshold of other data may not fit: pictures of another kind are more
+    or less alike.
+
+    Args:
+        run: opened, or the folder of a run.
+        photos: pictures, or folders whose pictures are taken.
+        gallery: the name of a data set, whose gallery split is taken, or a folder, see `open_pictures`.
+        dataset_root: the folder that holds the folder of a data set given by name.
+        top: pictures to find for each photo, or all if there are fewer.
+        false_match_rate: of pairs of different people; chooses the threshold.
+        workers: processes that read pictures.
+        progress: whether to show a progress bar.
 
     Raises:
-        BadInput: sides that don't fit (see `rank`), more images asked for than there are, FAISS not installed, or a
-            string that FAISS can't read or can't train on this gallery.
+        BadInput: no run, photos or pictures there, a picture that can't be read, or a rate out of range.
     """
-    query, gallery = torch.as_tensor(query), torch.as_tensor(gallery)
-    check_sides(query, gallery)
-    if not 1 <= top <= len(gallery):
-        raise BadInput(f"The nearest {top} of {len(gallery)} gallery images can't be found: ask for 1 to all of them.")
-    if index:
-        return _search(query.detach().float().cpu().numpy(), gallery.detach().float().cpu().numpy(), top, index)
-    found = [similarity.topk(top, dim=1) for _, similarity in similarities(query, gallery)]
-    at, values = (torch.cat([block[part] for block in found]).cpu().numpy() for part in (1, 0))
-    return at, values.astype(np.float32)
+    run = run if isinstance(run, Run) else open_run(run)
+    given = [photos] if isinstance(photos, (str, Path)) else photos
+    named = [path for one in map(Path, given) for path in (image_files(one) if one.is_dir() else [one])]
+    paths = list(dict.fromkeys(named))
+    asked = [Record(path, -1, -1, margin=run.margin) for path in paths]
+    pictures = open_pictures(run, gallery, dataset_root, splits=("gallery",))
+    embedded = kept_embeddings(run, pictures.records, workers=workers, progress="gallery" if progress else "")
+    impostors = _impostors(run, pictures, embedded, false_match_rate, workers=workers, progress=progress)
+    at, similarity = nearest(embed(run.model, asked), embedded, min(max(top, 1), len(embedded)))
+    threshold = impostors.threshold(false_match_rate) if impostors else float("nan")
+    names, known = pictures.identities, _known(pictures)
+    rows = []
+    for path, positions, values in zip(paths, at, similarity, strict=True):
+        rates = impostors.false_match_rate(values) if impostors else np.full(len(values), np.nan)
+        who = known.get(path.resolve())
+        for rank, (position, value, rate) in enumerate(zip(positions, values, rates, strict=True), 1):
+            row: dict[str, Any] = {"photo": str(path), "rank": rank, "path": str(pictures.records[position].path)}
+            row |= {"similarity": float(value), "false_match_rate": float(rate)}
+            row["accepted"] = bool(value >= threshold) if impostors else None
+            row["identity"] = names[position].item() if pictures.data else None
+            row["right"] = bool(names[position] == who) if who is not None else None
+            rows.append(row)
+    found = [[pictures.records[position] for position in positions] for positions in at]
+    table = pd.DataFrame(rows)
+    return Search(asked, found, pictures, table, impostors, threshold, false_match_rate, run.model.image_size)
 
 
-def _search(
-    query: NDArray[np.float32], gallery: NDArray[np.float32], top: int, index: str
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    try:
-        import faiss
-    except ImportError as absent:
-        raise BadInput("FAISS is not installed: pip install 'scmlib[search]', or leave `index` empty.") from absent
-    query, gallery = np.ascontiguousarray(query), np.ascontiguousarray(gallery)
-    try:
-        built = faiss.index_factory(gallery.shape[1], index, faiss.METRIC_INNER_PRODUCT)
-        built.train(gallery)
-        built.add(gallery)
-    except RuntimeError as refused:
-        raise BadInput(
-            f"FAISS refuses the index {index!r} for {len(gallery)} embeddings of {gallery.shape[1]} dimensions: "
-            "try Flat, or a smaller index."
-        ) from refused
-    similarity, at = built.search(query, top)
-    return at, similarity
+def _known(pictures: Pictures) -> dict[Path, Any]:
+    """Whom each test picture of the gallery's data set shows, by its path; empty in a folder."""
+    if pictures.data is None:
+        return {}
+    test = [*pictures.data.query, *pictures.data.gallery]
+    named = Pictures(pictures.name, test, [], pictures.data)
+    return {record.path.resolve(): who for record, who in zip(test, named.identities, strict=True)}
+
+
+def _impostors(
+    run: Run, gallery: Pictures, embedded: Floats, rate: float, *, workers: int, progress: bool
+) -> Impostors | None:
+    """Pairs of the gallery, or of the run's own where that has too few for the rate; None where nobody is known."""
+    pairs = [impostor_pairs(embedded, gallery.identities, gallery.name)] if gallery.data else []
+    if not pairs or rate * len(pairs[0].similarity) < 1:
+        try:
+            others = open_pictures(run, run.settings.dataset, splits=("gallery",))
+        except BadInput:  # the run was moved without its data
+            pass
+        else:
+            label = "impostors" if progress else ""
+            theirs = kept_embeddings(run, others.records, workers=workers, progress=label)
+            pairs.append(impostor_pairs(theirs, others.identities, others.name))
+    most = max(pairs, key=lambda some: len(some.similarity), default=None)
+    return most if most and len(most.similarity) else None

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from scmlib.cli import analysis, data, evaluation, exports, training
+from scmlib.cli import analysis, data, evaluation, exports, lists, training
 from scmlib.errors import BadInput, ran_out
 
 
@@ -34,6 +34,7 @@ CHAPTERS = (
     (data.prepare, data.inspect),
     (training.train, training.recipes),
     (evaluation.evaluate, evaluation.masks),
+    (lists.search,),
     (exports.embed, exports.export),
     (analysis.scores, analysis.swap, analysis.occlusion, analysis.sensitivity, analysis.clinic, analysis.ablation),
 )

@@ -61,7 +61,7 @@ def open_pictures(
         source: the name of a data set; its folder; a folder with a table `images.csv`; or any other folder, whose
             pictures are taken, those of its subfolders too, sorted by path.
         dataset_root: the folder that holds the folder of a data set given by name.
-        splits: of a data set, those that it has.
+        splits: of a data set, those that it has; where query and gallery are the same pictures, they count once.
 
     Raises:
         BadInput: nothing like that there, or no pictures in it.
@@ -81,7 +81,8 @@ def open_pictures(
             raise BadInput(f"{path} holds no pictures (.jpg, .png, .tif, .webp ...): check the folder.")
         records = [Record(file, -1, -1, margin=run.margin) for file in files]
         return Pictures(str(path), records, [""] * len(records))
-    found = [(record, split) for split, records in data.splits.items() if split in splits for record in records]
+    wanted = {*splits, "query"} if "gallery" in splits and data.query is data.gallery else set(splits)
+    found = [(record, split) for split, records in data.splits.items() if split in wanted for record in records]
     if not found:
         data.require(*splits)
     return Pictures(data.name, [record for record, _ in found], [split for _, split in found], data)

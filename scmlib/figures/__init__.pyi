@@ -28,6 +28,7 @@ from .panels import blend as blend
 from .panels import blocks as blocks
 from .panels import draw_panels as draw_panels
 from .ranking import draw_cmc as draw_cmc
+from .ranking import draw_false_matches as draw_false_matches
 from .ranking import draw_precision as draw_precision
 from .ranking import draw_ranked_lists as draw_ranked_lists
 from .ranking import draw_strip as draw_strip

@@ -12,10 +12,24 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from numpy.typing import NDArray
 from torch import Tensor
 
 from scmlib.figures.grids import picture_grid
-from scmlib.figures.style import CONTROL, MARKERS, RIGHT, SCM, WRONG, bare, folded, new_figure, series, to_array
+from scmlib.figures.style import (
+    CONTROL,
+    LINES,
+    MARKERS,
+    PLAIN,
+    RIGHT,
+    SCM,
+    WRONG,
+    bare,
+    folded,
+    new_figure,
+    series,
+    to_array,
+)
 from scmlib.ranking import Ranking
 
 sns = lazy_loader.load("seaborn")  # loads when first drawn with: it takes as long to import as torch
@@ -47,24 +61,25 @@ def draw_cmc(rankings: Mapping[str, Ranking], ranks: int = 20) -> Figure:
 def draw_ranked_lists(
     queries: Tensor,
     found: Sequence[Tensor],
-    right: Sequence[Sequence[bool]],
+    right: Sequence[Sequence[bool | None]],
     titles: Sequence[str] = (),
     captions: Sequence[Sequence[str]] = (),
+    accepted: Sequence[Sequence[bool]] = (),
 ) -> Figure:
     """A row a query: the query, then the head of its ranked list, right and wrong told by colour, sign and line.
 
     Args:
         queries: (N, 3, H, W) uint8.
         found: for each query (k, 3, H, W), best first, junk left out.
-        right: for each query, whether each of them shows the query's identity.
+        right: for each query, whether each of them shows the query's identity; None where nobody knows.
         titles: a line for each query.
         captions: for each query, a line below each image found; none if empty.
+        accepted: for each query, whether each of them reaches the threshold of an open-set search; the others are
+            drawn pale. No threshold if empty.
     """
     N, k = len(queries), max(len(pictures) for pictures in found)
-    hits = sum(bool(r[0]) for r in right)
     figure, grid = picture_grid(
-        f"Ranked lists of {N} queries, {k} images each: {hits} of the {N} have a true match in first place; "
-        f"{np.mean([np.mean(r) for r in right]):.0%} of the images shown are true matches.",
+        f"Ranked lists of {N} queries, {k} images each{_known(right)}{_reached(accepted)}.",
         (N, k + 1),
         queries.shape[2] / queries.shape[3],
         cell=0.95,
@@ -72,21 +87,90 @@ def draw_ranked_lists(
         labels=titles,
         captions=[["", *line] for line in captions],
     )
-    for row_of_axes, query, pictures, line in zip(grid, queries, found, right, strict=True):
+    reach = accepted or [[True] * len(line) for line in right]
+    for row_of_axes, query, pictures, line, reaches in zip(grid, queries, found, right, reach, strict=True):
         row_of_axes[0].imshow(to_array(query))
-        for axes, picture, hit in zip(row_of_axes[1:], pictures, line, strict=False):
-            axes.imshow(to_array(picture))
+        for axes, picture, hit, counts in zip(row_of_axes[1:], pictures, line, reaches, strict=False):
+            axes.imshow(to_array(picture), alpha=1 if counts else 0.35)
             _mark(axes, picture.shape[1], picture.shape[2], hit)
     return figure
 
 
-def _mark(axes: Axes, height: int, width: int, hit: bool) -> None:
-    """Frame a picture found and sign it, as right or as wrong."""
-    colour, line, sign = (RIGHT, "-", "\N{CHECK MARK}") if hit else (WRONG, (0, (2, 1)), "\N{BALLOT X}")
+def _known(right: Sequence[Sequence[bool | None]]) -> str:
+    """What is known of the images of ranked lists, in words."""
+    known = [[hit for hit in line if hit is not None] for line in right]
+    judged = [line for line in known if line]
+    if not judged:
+        return "; nobody says whom they show"
+    hits, shown = sum(line[0] for line in judged), np.mean([np.mean(line) for line in judged])
+    return (
+        f": {hits} of the {len(judged)} have a true match in first place; {shown:.0%} of the images shown are true "
+        "matches"
+    )
+
+
+def _reached(accepted: Sequence[Sequence[bool]]) -> str:
+    """How many images reach a threshold, in words."""
+    if not accepted:
+        return ""
+    told = ", ".join(str(sum(line)) if any(line) else "none" for line in accepted)
+    return f"; so many of each reach the threshold, the others are drawn pale: {told}"
+
+
+def _mark(axes: Axes, height: int, width: int, hit: bool | None) -> None:
+    """Frame a picture found and sign it, as right or as wrong; plain where nobody knows."""
+    colour, line, sign = {
+        True: (RIGHT, "-", "\N{CHECK MARK}"),
+        False: (WRONG, (0, (2, 1)), "\N{BALLOT X}"),
+        None: (CONTROL, "-", ""),
+    }[hit]
     frame = Rectangle((0, 0), width - 1, height - 1, fill=False, linewidth=3.5, edgecolor=colour, linestyle=line)
     axes.add_patch(frame)
     at: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points", "ha": "center", "va": "center"}
-    axes.annotate(sign, (0, 1), (9, -9), color="white", fontsize=8, backgroundcolor=colour, **at)
+    if sign:
+        axes.annotate(sign, (0, 1), (9, -9), color="white", fontsize=8, backgroundcolor=colour, **at)
+
+
+def draw_false_matches(impostors: NDArray[np.float32], threshold: float, found: pd.DataFrame) -> Figure:
+    """How alike pictures of different people are, and how alike those are that a search found.
+
+    Args:
+        impostors: (n,) similarities of pairs of different people, ascending.
+        threshold: the similarity from which on a picture counts.
+        found: a row a picture found, with the columns similarity and right (None where nobody knows).
+    """
+    n = len(impostors)
+    reaching = n - int(np.searchsorted(impostors, np.float32(threshold)))
+    counts = int((found["similarity"] >= threshold).sum())
+    figure = new_figure(
+        7.5,
+        3.2,
+        f"False-match rate against the threshold, from {n} pairs of pictures of different people, similarities from "
+        f"{impostors[0]:.2f} to {impostors[-1]:.2f}: {reaching} of them ({reaching / n:.2g}) reach the threshold "
+        f"{threshold:.2f}; so do {counts} of the {len(found)} pictures found.",
+    )
+    axes = figure.subplots()
+    some = np.unique(np.linspace(0, n - 1, min(n, 2000)).round().astype(int))
+    tail = np.arange(max(0, n - 2000), n)  # the most similar pairs, one by one
+    at = np.union1d(some, tail)
+    axes.step(impostors[at], (n - at) / n, where="pre", color=CONTROL, label="pairs of different people")
+    axes.axvline(threshold, color=PLAIN, linestyle=LINES[1], label=f"threshold {threshold:.2f}")
+    kinds = {
+        "found, right": (found["right"].eq(True), RIGHT, "o", 0.30),
+        "found, wrong": (found["right"].eq(False), WRONG, "X", 0.18),
+        "found, nobody knows": (found["right"].isna(), CONTROL, "s", 0.06),
+    }
+    for name, (rows, colour, marker, height) in kinds.items():
+        if rows.any():
+            values = found["similarity"][rows]
+            across = axes.get_xaxis_transform()
+            axes.plot(
+                values, [height] * len(values), marker, color=colour, alpha=0.7, ls="", transform=across, label=name
+            )
+    axes.set(yscale="log", xlabel="similarity", ylabel="share at least so similar", ylim=(0.5 / n, 1.5))
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside right center", frameon=False)
+    sns.despine(ax=axes)
+    return figure
 
 
 # How each kind of gallery image is drawn: fill, hatching, sign; no meaning hangs on colour alone.

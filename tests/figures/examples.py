@@ -129,6 +129,12 @@ def gallery(names: list[str]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["image", "identity", "camera", "similarity", "role"])
 
 
+def found(number: int) -> pd.DataFrame:
+    right = [True, False, None]
+    similarity = np.linspace(0.3, 0.9, number)
+    return pd.DataFrame({"similarity": similarity, "right": [right[i % 3] for i in range(number)]})
+
+
 def intervals(names: list[str]) -> pd.DataFrame:
     return pd.DataFrame({"mean": 0.7, "low": 0.6, "high": 0.8}, index=names)
 
@@ -307,6 +313,33 @@ EXAMPLES: dict[str, dict[str, Example]] = {
         "one wide": (
             partial(figures.draw_ranked_lists, pictures(1, *WIDE), [pictures(3, *WIDE)], [[False] * 3], [LONG]),
             "0 of the 1",
+        ),
+        "search": (
+            partial(
+                figures.draw_ranked_lists,
+                pictures(3),
+                [pictures(4)] * 3,
+                [[True, False, True, None], [None] * 4, [None] * 4],
+                ["somebody", "perhaps", "nobody"],
+                [["0.81\nANN"] * 4, ["0.66, below"] * 4, ["0.66, below"] * 4],
+                [[True, True, False, False], [True, False, False, False], [False] * 4],
+            ),
+            "67% of the images shown are true matches; so many of each reach the threshold, the others are drawn pale: "
+            "2, 1, none",
+        ),
+        "strangers": (
+            partial(figures.draw_ranked_lists, pictures(1), [pictures(2)], [[None, None]]),
+            "nobody says whom they show.",
+        ),
+    },
+    "draw_false_matches": {
+        "usual": (
+            partial(figures.draw_false_matches, np.linspace(-0.5, 0.8, 5000).astype(np.float32), 0.75, found(12)),
+            "193 of them (0.039) reach the threshold 0.75; so do 3 of the 12 pictures found",
+        ),
+        "one pair": (
+            partial(figures.draw_false_matches, np.array([0.1], np.float32), 0.2, found(1)),
+            "from 1 pairs of pictures of different people",
         ),
     },
     "draw_embedding_sweep": {

@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test unit lint bench lab learner reading notebooks clean
+.PHONY: demo test unit lint bench lab learner reading notebooks site clean
 
 demo: .venv/ready  ## the main job: draw a world, train, evaluate, report (two to four minutes on 2 cores)
 	$(BIN)/scm demo
@@ -32,6 +32,9 @@ reading: .venv/ready  ## the course with answers and solutions behind folds, in 
 
 notebooks: .venv/ready  ## run all notebooks and keep what they show
 	$(BIN)/python notebooks/execute.py
+
+site: .venv/ready  ## the course, its words, figures and reference as web pages: build/site/html
+	$(BIN)/python -m docs.build
 
 .venv/ready: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version.split()[0] + ": make PYTHON=/path/to/python3.11")'

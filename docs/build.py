@@ -1,0 +1,68 @@
+"""The site, from the repository as it is committed: `make site`, or `python -m docs.build [--out build/site]`.
+
+Nothing is trained. Pages are staged in a folder that mirrors the repository, so that the links between notebooks,
+README and results stay as they are; Sphinx makes HTML of it; every link and anchor of the HTML is followed.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import click
+
+from docs import links, pages
+from scmlib.errors import BadInput
+
+ROOT = Path(__file__).parents[1]
+LARGEST = 40e6  # bytes that the site may have
+
+
+def build(out: Path, *, members: bool = True) -> Path:
+    """Build the site.
+
+    Args:
+        out: folder for `source/`, the staged pages, and `html/`, the site; both are made anew.
+        members: whether the reference tells a module's functions and classes too, which takes most of the time.
+
+    Returns:
+        The folder `html`.
+
+    Raises:
+        BadInput: the extra isn't installed.
+        RuntimeError: Sphinx warned, a link leads nowhere, or the site is too large.
+    """
+    try:
+        from sphinx.cmd.build import build_main
+    except ImportError as absent:
+        raise BadInput(f"{absent.name} is not installed: pip install -e '.[site]'.") from absent
+    source, site = out / "source", out / "html"
+    for folder in (source, site):
+        shutil.rmtree(folder, ignore_errors=True)
+    pages.stage(ROOT, source, members=members)
+    failed = build_main(["-q", "-W", "--keep-going", "-b", "html", "-d", str(out / "doctrees"), str(source), str(site)])
+    if failed:
+        raise RuntimeError("Sphinx warned: see above.")
+    if broken := links.broken(site):
+        raise RuntimeError("These links lead nowhere:\n" + "\n".join(broken))
+    size = sum(path.stat().st_size for path in site.rglob("*") if path.is_file())
+    if size > LARGEST:
+        raise RuntimeError(f"The site has {size / 1e6:.0f} MB; it may have {LARGEST / 1e6:.0f}.")
+    click.echo(f"{site / 'index.html'}: {len(list(site.rglob('*.html')))} pages, {size / 1e6:.1f} MB.")
+    return site
+
+
+@click.command()
+@click.option("--out", type=Path, default=ROOT / "build" / "site", help="The folder of the site and its sources.")
+def main(out: Path) -> None:
+    """Build the site."""
+    try:
+        build(out)
+    except BadInput as error:
+        raise click.UsageError(str(error)) from error
+    except RuntimeError as error:
+        raise click.ClickException(str(error)) from error
+
+
+if __name__ == "__main__":
+    main()

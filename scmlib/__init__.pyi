@@ -1,3 +1,4 @@
+from .analysis.comparison import compare_runs as compare_runs
 from .analysis.mask_scores import score_masks as score_masks
 from .analysis.nearest import nearest as nearest
 from .analysis.occluders import occlude as occlude

@@ -73,6 +73,14 @@ class Ranking:
         """The metrics that the released code prints: top1, top5, top10 and mAP, in [0, 1]."""
         return {**{f"top{k}": float(self.cmc[k - 1]) for k in (1, 5, 10)}, "mAP": self.mAP}
 
+    def per_query(self) -> dict[str, Floats]:
+        """What each query adds to the metrics, (queries,) each: top1, top5, top10, mAP and mINP are the means.
+
+        NaN where a query can't match.
+        """
+        hits = {f"top{k}": np.where(np.isnan(self.first_match), np.nan, self.first_match < k) for k in (1, 5, 10)}
+        return {**hits, "mAP": self.ap, "mINP": self.inp}
+
 
 def rank(
     query: Embeddings,

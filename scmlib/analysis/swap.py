@@ -259,7 +259,7 @@ def compare(dataset: ReidDataset, query: Embeddings, gallery: Embeddings, *, see
     counted = np.isfinite(rankings[OWN].ap)
     identities = np.array([record.identity for record in dataset.query])[counted]
     scores = {
-        name: np.stack([ranking.ap, ranking.first_match == 0, ranking.inp])[:, counted]  # (3, Q), as METRICS
+        name: np.stack([ranking.per_query()[metric] for metric in METRICS])[:, counted]  # (3, Q)
         for name, ranking in rankings.items()
     }
     rows = []

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from scmlib.cli import analysis, data, evaluation, exports, lists, training
+from scmlib.cli import analysis, data, evaluation, exports, lists, questions, training
 from scmlib.errors import BadInput, ran_out
 
 
@@ -35,6 +35,7 @@ CHAPTERS = (
     (training.train, training.recipes),
     (evaluation.evaluate, evaluation.masks),
     (lists.search,),
+    (questions.compare,),
     (exports.embed, exports.export),
     (analysis.scores, analysis.swap, analysis.occlusion, analysis.sensitivity, analysis.clinic, analysis.ablation),
 )

@@ -1,4 +1,5 @@
 from .comparisons import draw_ablation as draw_ablation
+from .comparisons import draw_comparison as draw_comparison
 from .comparisons import draw_growth as draw_growth
 from .comparisons import draw_guesses as draw_guesses
 from .comparisons import draw_intervals as draw_intervals

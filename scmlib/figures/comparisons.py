@@ -168,3 +168,50 @@ def draw_growth(table: pd.DataFrame) -> Figure:
 def growth_exponent(sizes: Sequence[float] | pd.Series, values: Sequence[float] | pd.Series) -> float:
     """The exponent p of values = c * size^p, fitted by least squares to the logarithms; 1 is linear growth."""
     return float(np.polyfit(np.log(np.asarray(sizes, float)), np.log(np.asarray(values, float)), 1)[0])
+
+
+def draw_comparison(metrics: pd.DataFrame, queries: pd.DataFrame, names: tuple[str, str] = ("A", "B")) -> Figure:
+    """Two runs on the same queries: the differences of their metrics with bands, and every query's own difference.
+
+    Args:
+        metrics: `Comparison.metrics`.
+        queries: `Comparison.queries`.
+        names: how the two are called.
+    """
+    a, b = names
+    apart = np.sort(queries["difference"].to_numpy())[::-1]
+    counts = [int((apart > 0).sum()), int((apart < 0).sum()), int((apart == 0).sum())]
+    said = "; ".join(
+        f"{row.Index} {row.a:.1%} and {row.b:.1%}, difference {row.difference:+.1%} ({row.low:+.1%} to {row.high:+.1%})"
+        for row in metrics.itertuples()
+    )
+    figure = new_figure(
+        10,
+        3.8,
+        f"{a} and {b} on {len(apart)} queries of {queries['identity'].nunique()} identities: {said}. {a} is ahead on "
+        f"{counts[0]} queries, {b} on {counts[1]}, {counts[2]} are equal.",
+    )
+    bands, curve = figure.subplots(1, 2, width_ratios=(1, 1.3))
+    at = np.arange(len(metrics))
+    reach = np.stack([metrics["difference"] - metrics["low"], metrics["high"] - metrics["difference"]])
+    bands.errorbar(metrics["difference"], at, xerr=reach, fmt="o", color=PLAIN, capsize=4, lw=2, ms=6)
+    labels = [str(name).replace("top", "rank-") for name in metrics.index]
+    bands.set(ylim=(len(metrics) - 0.5, -0.5), xlabel="difference in points, 95 % band over identities")
+    bands.set_yticks(at, labels)
+    bands.axvline(0, color="0.6", lw=1, zorder=0)
+    bands.xaxis.set_major_formatter(mpl.ticker.PercentFormatter(1))
+    bands.xaxis.set_major_locator(mpl.ticker.MaxNLocator(5))
+    bands.set_title(folded([f"metrics of {a} less those of {b}"], 40)[0], fontsize="medium")
+    x = np.arange(len(apart))
+    for mask, colour, hatch, name, count in (
+        (apart > 0, series(2)[0], "", a, counts[0]),
+        (apart < 0, series(2)[1], "//", b, counts[1]),
+    ):
+        label = folded([f"{name} ahead: {count} queries"], 30)[0]
+        curve.fill_between(x, np.where(mask, apart, 0), step="mid", color=colour, hatch=hatch, ec="white", label=label)
+    curve.axhline(0, color="0.6", lw=1, zorder=3, label=f"equal: {counts[2]} queries")
+    curve.set(xlabel="queries, in order of the difference", ylabel="difference of average precision")
+    figure.legend(*curve.get_legend_handles_labels(), loc="outside right center", frameon=False)
+    for axes in (bands, curve):
+        sns.despine(ax=axes)
+    return figure

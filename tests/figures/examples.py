@@ -139,6 +139,12 @@ def intervals(names: list[str]) -> pd.DataFrame:
     return pd.DataFrame({"mean": 0.7, "low": 0.6, "high": 0.8}, index=names)
 
 
+def compared(names: list[str], queries: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    metrics = pd.DataFrame({"a": 0.75, "b": 0.7, "difference": 0.05, "low": -0.01, "high": 0.1}, index=names)
+    apart = np.linspace(-0.4, 0.5, queries).clip(0) - np.linspace(0.4, -0.5, queries).clip(0)
+    return metrics, pd.DataFrame({"identity": np.arange(queries) // 2, "difference": apart})
+
+
 def panels(count: int, height: int, width: int, words: str) -> list[list[Panel]]:
     picture, cells = pictures(1, height, width)[0], masks(1, 3)[0]
     row = [Panel(blend(picture, cells[0], 1.0), words, words, "#000000") for _ in range(count)]
@@ -168,6 +174,13 @@ EXAMPLES: dict[str, dict[str, Example]] = {
         "usual": (partial(figures.draw_cmc, {"SCM": RANKING, "colour": RANKING}), f"mAP {RANKING.mAP:.1%}"),
         "one": (partial(figures.draw_cmc, {"SCM": RANKING}, 5), f"SCM {RANKING.cmc[0]:.1%} at rank 1"),
         "many": (partial(figures.draw_cmc, {f"{i}: {LONG}"[:40]: RANKING for i in range(8)}, 50), "7: the"),
+    },
+    "draw_comparison": {
+        "usual": (
+            partial(figures.draw_comparison, *compared(["top1", "top5", "top10", "mAP", "mINP"], 40)),
+            "mAP 75.0% and 70.0%, difference +5.0% (-1.0% to +10.0%)",
+        ),
+        "long names": (partial(figures.draw_comparison, *compared(["mAP"], 2), (LONG, f"not {LONG}")), f"not {LONG}"),
     },
     "draw_cut": {
         "usual": (partial(figures.draw_cut, POINTS, AFFINITY, np.array([-1, -1, 1, 1])), "2 are above zero"),

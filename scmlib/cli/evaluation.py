@@ -51,33 +51,61 @@ def evaluate(source: Path, dataset: str, dataset_root: str, net: str | None, wor
 @source_argument
 @click.argument("images", metavar="IMAGE_OR_FOLDER...", type=Path, nargs=-1, required=True)
 @click.option("--out", type=Path, required=True, help="Folder for one figure an image.")
+@click.option(
+    "--format",
+    "formats",
+    multiple=True,
+    type=click.Choice(["figure", "npz", "png"]),
+    default=["figure"],
+    show_default=True,
+    help="Figures; the numbers of all images in one masks.npz; a grey picture of each mask. May be given again.",
+)
 @click.option("--dataset", default="market1501", show_default=True, help="Recipe of a checkpoint that isn't ours.")
 @net_option
 @batched
-def masks(source: Path, images: tuple[Path, ...], out: Path, dataset: str, net: str | None) -> None:
+def masks(
+    source: Path, images: tuple[Path, ...], out: Path, formats: tuple[str, ...], dataset: str, net: str | None
+) -> None:
     """Draw the competitive masks and the cooperative mask over each image, or over all images of a folder."""
+    import torch
+
     from scmlib import figures
     from scmlib.data.images import read_pictures
     from scmlib.data.records import Record, image_files
     from scmlib.data.truth import read_truth, truth_path
+    from scmlib.exports.masks import save_mask_pictures, save_masks
     from scmlib.inference import images_at_once, masks_of
     from scmlib.runs import open_run
 
     run = open_run(source, dataset, net=net)
     paths = [path for image in images for path in (image_files(image) if image.is_dir() else [image])]
     records = [Record(path, -1, -1, margin=run.margin) for path in paths]
-    taken: set[str] = set()
+    size, names, competitive = run.model.image_size, own_names(paths), []
     for start in range(0, len(records), images_at_once()):
-        batch = records[start : start + images_at_once()]
-        pictures = read_pictures(batch, run.model.image_size)
-        for record, picture, found in zip(batch, pictures, masks_of(run.model, pictures), strict=True):
-            truth = read_truth([record.path]) if truth_path(record.path).is_file() else None
-            figure = figures.draw_masks(picture[None], found[None], truth, [record.path.name])
-            name = record.path.stem
-            while name in taken:  # the same name in two folders
-                name += "_"
-            taken.add(name)
-            click.echo(str(figures.save(figure, out / f"{name}_masks.png")))
+        batch = slice(start, start + images_at_once())
+        pictures = read_pictures(records[batch], size)
+        competitive.append(masks_of(run.model, pictures))
+        for path, name, picture, found in zip(paths[batch], names[batch], pictures, competitive[-1], strict=True):
+            if "figure" in formats:
+                truth = read_truth([path]) if truth_path(path).is_file() else None
+                figure = figures.draw_masks(picture[None], found[None], truth, [path.name])
+                click.echo(str(figures.save(figure, out / f"{name}_masks.png")))
+            if "png" in formats:
+                click.echo("\n".join(map(str, save_mask_pictures(out, name, found, size))))
+    if "npz" in formats:
+        save_masks(out / "masks.npz", paths, torch.cat(competitive))
+        click.echo(str(out / "masks.npz"))
+
+
+def own_names(paths: list[Path]) -> list[str]:
+    """A name for the files of each picture; another one where two folders have the same."""
+    names: list[str] = []
+    for path in paths:
+        name = path.stem
+        while name in names:
+            name += "_"
+        names.append(name)
+    return names
 
 
 def say_metrics(evaluation: Evaluation) -> None:

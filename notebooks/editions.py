@@ -60,7 +60,7 @@ def reading(notebook: NotebookNode) -> NotebookNode:
             page = fold("The answer", "\n".join(as_html(output) for output in cell.outputs))
             cell.outputs = [nbformat.v4.new_output("display_data", {"text/html": page})]
     for number, cell in enumerate(notebook.cells):
-        if "solution" in tags(cell):
+        if "solution" in tags(cell) and cell.cell_type == "code":
             folded = nbformat.v4.new_markdown_cell(fold("Solution", f"\n```python\n{cell.source}\n```\n"))
             folded.update(id=cell.id, metadata=cell.metadata)
             notebook.cells[number] = folded

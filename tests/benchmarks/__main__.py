@@ -7,10 +7,10 @@ from pathlib import Path
 import click
 
 from scmlib import figures
-from tests.benchmarks import ranking
+from tests.benchmarks import network, processes, ranking, reading
 from tests.benchmarks.harness import measure_all, measure_growth, store
 
-MODULES = [ranking]
+MODULES = [ranking, network, reading, processes]
 
 
 @click.command()

@@ -6,10 +6,13 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+import torch
 from click.testing import CliRunner
 
+from scmlib.losses import scm_loss
+from scmlib.variants import build_model
 from tests.benchmarks import __main__ as command
-from tests.benchmarks import harness, ranking
+from tests.benchmarks import gpu, harness, network, ranking
 from tests.benchmarks.harness import STATUS, Growth, Job, Work, measure_all, measure_growth, peak_memory
 
 
@@ -48,8 +51,25 @@ def test_growth_is_measured_at_every_size(monkeypatch: pytest.MonkeyPatch) -> No
     assert (table["seconds"] > 0).all()
 
 
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_the_gpu_script_trains_alike_in_every_way(precision: str) -> None:
+    run = partial(gpu.measure, net="regnet_y_tiny", size=(64, 32), steps=2, warm_up=1, device="cpu")
+    plain, other = (run(way) for way in (gpu.Way(8), gpu.Way(8, precision, channels_last=True)))
+    assert other["loss"] == pytest.approx(plain["loss"], rel=0.05)
+    assert other["images_per_second"] > 0
+
+
+def test_both_sides_of_a_training_step_are_the_same_step() -> None:
+    model, loss = build_model("regnet_y_tiny", 4, image_size=(64, 32)).eval(), network.plain_loss
+    output, labels = model(torch.rand(8, 3, 64, 32)), torch.arange(8) // 2
+    ours = scm_loss(output, labels, triplet_weight=2.0, mask_weight=0.1, kernel_size=1).total
+    torch.testing.assert_close(loss(output, labels, 2.0, 0.1, 1), ours)
+
+
 def test_the_command_prints_one_table_and_keeps_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     works = [Work("small job", "s", both, "1 x", repeats=1), Work("large job", "l", both, "1 x", large=True)]
+    for module in command.MODULES:
+        monkeypatch.setattr(module, "WORKS", [])
     monkeypatch.setattr(ranking, "WORKS", works)
     done = CliRunner().invoke(command.main, ["--out", str(tmp_path)])
     assert done.exit_code == 0, done.output

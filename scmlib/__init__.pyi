@@ -2,6 +2,7 @@ from .analysis.comparison import compare_runs as compare_runs
 from .analysis.mask_scores import score_masks as score_masks
 from .analysis.nearest import nearest as nearest
 from .analysis.occluders import occlude as occlude
+from .analysis.ranked_lists import ranked_lists as ranked_lists
 from .analysis.search import search as search
 from .checkpoints import load_model as load_model
 from .checkpoints import load_released as load_released

@@ -139,6 +139,23 @@ def draw_ranking(records: Sequence[Record], embeddings: NDArray[np.float32], see
     return rank_records(query, gallery, *([records[i] for i in half] for half in halves))
 
 
+def per_query(ranking: Ranking, queries: Sequence[Record]) -> pd.DataFrame:
+    """A ranking, query by query.
+
+    Args:
+        ranking: of the queries.
+        queries: what each of them is.
+
+    Returns:
+        A row for each query, in their order, with the columns path, identity, camera, rank (of the first true match,
+        from 1), and what the query adds to each metric, in [0, 1]: top1, top5, top10, mAP (its average precision) and
+        mINP (its inverse negative penalty). Empty cells where it has no true match.
+    """
+    known = [(str(query.path), query.identity, query.camera) for query in queries]
+    table = pd.DataFrame(known, columns=["path", "identity", "camera"])
+    return table.assign(rank=(ranking.first_match + 1), **ranking.per_query()).astype({"rank": "Int64"})
+
+
 def ranked_gallery(
     similarity: NDArray[np.float32], query: Record, gallery: Sequence[Record], length: int
 ) -> tuple[list[int], list[bool]]:

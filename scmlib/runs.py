@@ -19,7 +19,7 @@ from scmlib.data.layouts import LAYOUTS, PROTOCOLS, Count
 from scmlib.data.records import Record
 from scmlib.data.truth import truth_path
 from scmlib.errors import BadInput
-from scmlib.evaluation import Evaluation, evaluate
+from scmlib.evaluation import Evaluation, evaluate, per_query
 from scmlib.files import read_json, write_atomically
 from scmlib.inference import masks_of
 from scmlib.model import SCM
@@ -110,6 +110,15 @@ class Study:
         """Whether the data are a drawn world, which knows what every pixel shows."""
         return truth_path(self.data.query[0].path).is_file()
 
+    @cached_property
+    def occluders(self) -> dict[str, str]:
+        """What hides each query of a drawn world, by file name; empty elsewhere."""
+        if not self.has_truth:
+            return {}
+        facts = pd.read_csv(self.data.root / "ground_truth" / "images.csv", keep_default_na=False)
+        facts = facts[facts["split"] == "query"]
+        return {Path(file).name: str(kind) for file, kind in zip(facts["file"], facts["occluder"], strict=True)}
+
     def pictures(self, records: Sequence[Record]) -> Tensor:
         """The images of records, (N, 3, H, W) uint8, at the model's image size."""
         return read_pictures(records, self.model.image_size)
@@ -144,6 +153,8 @@ def open_study(
 def store_evaluation(study: Study, evaluation: Evaluation) -> tuple[dict[str, Any], Path]:
     """Keep an evaluation with its run, under a name that tells the data: of other data, another file.
 
+    Beside the JSON file lies a table of the same name, a row a query, see `per_query`.
+
     Args:
         study: what was evaluated.
         evaluation: its metrics.
@@ -163,6 +174,8 @@ def store_evaluation(study: Study, evaluation: Evaluation) -> tuple[dict[str, An
     name = "_".join(part for part in (study.weights, "evaluation", data.name.replace(":", "-"), seen[:8]) if part)
     path = study.folder / f"{name}.json"
     write_atomically(path, json.dumps(facts, indent=2).encode())
+    queries = per_query(evaluation.ranking, data.query)
+    write_atomically(path.with_suffix(".csv"), queries.to_csv(index=False).encode())
     return facts, path
 
 

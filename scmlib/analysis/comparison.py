@@ -11,17 +11,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from torch import Tensor
 
+from scmlib.analysis.ranked_lists import RankedLists, head_of
 from scmlib.analysis.statistics import bootstrap_bands
 from scmlib.data.datasets import digest
 from scmlib.data.records import Record
 from scmlib.errors import BadInput
-from scmlib.evaluation import ranked_gallery
 from scmlib.ranking import Ranking
 from scmlib.run_folder import TEST, data_root
 from scmlib.runs import Study, open_study
@@ -29,15 +27,6 @@ from scmlib.runs import Study, open_study
 Run = Study | str | Path
 
 METRICS = ("top1", "top5", "top10", "mAP", "mINP")
-
-
-class RankedLists(NamedTuple):
-    """What `draw_ranked_lists` draws."""
-
-    queries: Tensor  # (N, 3, H, W) uint8
-    found: list[Tensor]  # for each query (k, 3, H, W), best first
-    right: list[list[bool]]  # whether each of them shows the query's identity
-    titles: list[str]  # a line for each query
 
 
 @dataclass(frozen=True)
@@ -191,8 +180,7 @@ def disagreements(a: Study, b: Study, comparison: Comparison, number: int = 6, l
     for at in positions:
         row = comparison.queries.loc[at]
         for name, study, side in (("A", a, "a"), ("B", b, "b")):
-            similarity = study.evaluation.query[at] @ study.evaluation.gallery.T
-            head, hits = ranked_gallery(similarity, study.data.query[at], study.data.gallery, length)
+            head, hits = head_of(study, at, length)
             found.append(a.pictures([study.data.gallery[i] for i in head]))
             right.append(hits)
             titles.append(f"{name}: average precision {row[f'ap_{side}']:.0%}, rank {row[f'rank_{side}']}")

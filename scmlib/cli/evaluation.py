@@ -44,7 +44,7 @@ def evaluate(source: Path, dataset: str, dataset_root: str, net: str | None, wor
         return
     say_metrics(evaluation)
     say_camera_rule(study.data)
-    click.echo(f"Stored in {stored}.")
+    click.echo(f"Stored in {stored}; query by query in {stored.with_suffix('.csv').name}.")
 
 
 @click.command()

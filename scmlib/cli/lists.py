@@ -1,4 +1,4 @@
-"""Commands that show ranked lists: of photos against any gallery."""
+"""Commands that show ranked lists: of photos in any gallery, and of a data set's own queries."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from scmlib.cli.analysis import records
+from scmlib.cli.analysis import looking, records
 from scmlib.cli.exports import recipe_option
 from scmlib.cli.options import (
     batched,
@@ -22,6 +22,7 @@ from scmlib.cli.options import (
 
 if TYPE_CHECKING:
     from scmlib.analysis.search import Search
+    from scmlib.runs import Study
 
 SHORT = {"similarity": "{:.3f}".format, "false_match_rate": "{:.1g}".format}  # for reading; files have all digits
 
@@ -124,3 +125,35 @@ def say_threshold(answer: Search) -> None:
         f"people in {answer.impostors.source} reach; of {images:,} pictures of other people "
         f"{answer.rate * images:.2g} would."
     )
+
+
+@click.command()
+@looking
+@click.option(
+    "--by",
+    type=click.Choice(["worst", "best", "random", "occluder"]),
+    default="worst",
+    show_default=True,
+    help="Which queries: by average precision, drawn, or a middling one for each kind of occluder.",
+)
+@click.option("--queries", default=6, show_default=True, type=click.IntRange(1), help="How many at most.")
+@click.option("--top", default=10, show_default=True, type=click.IntRange(1), help="Gallery images of each list.")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Of the draw.")
+@json_option
+def lists(study: Study, folder: Path, by: str, queries: int, top: int, seed: int, as_json: bool) -> None:
+    """Show ranked lists of a run's queries, chosen by outcome; right and wrong by colour, sign and line."""
+    from scmlib import figures
+    from scmlib.analysis.ranked_lists import ranked_lists
+    from scmlib.files import write_atomically
+
+    answer = ranked_lists(study, by=by, queries=queries, length=top, seed=seed)
+    write_atomically(folder / f"lists_{by}.csv", answer.found.to_csv(index=False).encode())
+    drawn = figures.save(figures.draw_ranked_lists(*answer.drawing()), folder / f"lists_{by}.png")
+    if as_json:
+        found = {path: records(rows.drop(columns="query")) for path, rows in answer.found.groupby("query")}
+        rows = [row | {"found": found[row["path"]]} for row in records(answer.queries)]
+        click.echo(json.dumps({"dataset": study.data.name, "by": by, "queries": rows}))
+        return
+    shown = answer.queries.assign(path=[Path(path).name for path in answer.queries["path"]])
+    click.echo(shown.to_string(index=False, float_format="{:.3f}".format))
+    click.echo(f"Every image stands in {folder / f'lists_{by}.csv'}; drawn in {drawn}.")

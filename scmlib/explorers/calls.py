@@ -10,7 +10,6 @@ from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 
-import pandas as pd
 import torch
 from ipywidgets import Checkbox, Combobox, FloatSlider, IntSlider, SelectionSlider, ToggleButtons
 from matplotlib.figure import Figure
@@ -83,7 +82,7 @@ def explore_masks(run: Study | str | Path, dataset: str = "", dataset_root: str 
     """
     study = _opened(run, dataset, dataset_root)
     queries = study.data.query
-    kinds = _occluders(study)
+    kinds = study.occluders
     P, (h, w) = study.model.config.num_parts, study.model.config.grid
 
     @lru_cache(KEPT)
@@ -123,15 +122,6 @@ def explore_masks(run: Study | str | Path, dataset: str = "", dataset_root: str 
     )
     explorer.add_filters("image", {name: _filter(name, values) for name, values in known.items()}, options)
     return explorer
-
-
-def _occluders(study: Study) -> dict[str, str]:
-    """What hides each query of a drawn world, by file name; empty elsewhere."""
-    if not study.has_truth:
-        return {}
-    facts = pd.read_csv(study.data.root / "ground_truth" / "images.csv", keep_default_na=False)
-    facts = facts[facts["split"] == "query"]
-    return {Path(file).name: str(kind) for file, kind in zip(facts["file"], facts["occluder"], strict=True)}
 
 
 def occlusion_lab(run: Study | str | Path, dataset: str = "", dataset_root: str | Path = "") -> Explorer:

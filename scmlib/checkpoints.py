@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
+import warnings
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -19,7 +21,7 @@ from torch.nn import functional as F
 from scmlib.errors import BadInput, ran_out
 from scmlib.files import write_atomically
 from scmlib.model import SCM
-from scmlib.run_folder import STATE, WEIGHTS, resume_command
+from scmlib.run_folder import DAMAGED, PREVIOUS, STATE, WEIGHTS, begun, resume_command
 from scmlib.settings import Settings
 from scmlib.variants import build_model
 
@@ -246,6 +248,61 @@ def save_model(path: Path, model: SCM, facts: dict[str, Any]) -> None:
     write_atomically(path, safetensors.torch.save(tensors, metadata={"scmlib": json.dumps(facts)}))
 
 
+def save_training(folder: Path, state: dict[str, Any]) -> None:
+    """Keep what a training goes on from in its run folder; the state before it stays beside it."""
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    write_atomically(folder / STATE, buffer.getvalue(), previous=folder / PREVIOUS)
+
+
+def load_training(folder: Path, device: torch.device) -> dict[str, Any]:
+    """The last state of a training that is whole: the last one, else the one before, which is then warned of.
+
+    A damaged last state is kept aside, so that the next one doesn't push the good one out.
+
+    Args:
+        folder: the run folder.
+        device: where its tensors go.
+
+    Raises:
+        BadInput: neither is whole.
+    """
+    for name in (STATE, PREVIOUS):
+        try:
+            state = read_training(folder / name, device)
+        except Exception as error:  # whatever a damaged file leads to
+            if ran_out(error):
+                raise
+            continue
+        if name == PREVIOUS:
+            damaged = (folder / STATE).exists()
+            if damaged:
+                (folder / STATE).replace(folder / DAMAGED)
+            warnings.warn(
+                f"{folder / STATE} is {f'damaged, now kept as {DAMAGED}' if damaged else 'missing'}: the training goes "
+                f"on from the state before it, {PREVIOUS}, with {state['epoch']} epochs done.",
+                stacklevel=2,
+            )
+        return state
+    raise BadInput(
+        f"{folder / STATE} can't be resumed, for it is cut short or damaged, and no {PREVIOUS} is whole: train again "
+        "with another --out."
+    )
+
+
+def read_training(path: Path, device: torch.device) -> dict[str, Any]:
+    """One state of a training.
+
+    Raises:
+        Exception: whatever a damaged file leads to.
+    """
+    with zipfile.ZipFile(path) as archive:
+        if (record := archive.testzip()) is not None:  # torch doesn't look at the checksums that it writes
+            raise ValueError(f"{record} doesn't match its checksum")
+    state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+    return state
+
+
 def model_for(settings: Settings, num_classes: int) -> SCM:
     """The model that a run's settings describe, before any weights from a file."""
     return build_model(
@@ -290,7 +347,7 @@ def weights_file(source: str | Path) -> Path:
         return path
     if (path / WEIGHTS).is_file():
         return path / WEIGHTS
-    if (path / STATE).is_file():
+    if begun(path):
         raise BadInput(
             f"{path} holds no {WEIGHTS}, for its training isn't finished: go on with `{resume_command(path)}`."
         )

@@ -23,7 +23,7 @@ from scmlib.data.loading import PKSampler
 from scmlib.demo import demo_settings
 from scmlib.figures.comparisons import draw_guesses
 from scmlib.files import read_json, write_atomically
-from scmlib.run_folder import STATE
+from scmlib.run_folder import begun
 from scmlib.runs import Study, open_study
 from scmlib.settings import QUICK, Settings, recipe
 from scmlib.training import train
@@ -88,7 +88,7 @@ def open_course(
             settings, folder = shortened(settings, data, quick), runs / "quick" / f"{dataset}-{net}"
     trained = (folder / "model.safetensors").is_file()
     if not trained:
-        again = "going on with" if (folder / STATE).is_file() else "training"
+        again = "going on with" if begun(folder) else "training"
         print(f"No finished run in {folder}: {again} {settings.net} for {settings.last_epoch} epochs.")
         train(settings, folder, resume=True, dataset=data)
     study = open_study(folder, dataset, settings.dataset_root)

@@ -15,6 +15,10 @@ class BadInput(ValueError):
         super().__init__("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in sentence))
 
 
+class BadImage(BadInput):
+    """An image file that is missing or can't be decoded."""
+
+
 def ran_out(error: BaseException) -> str:
     """What of the machine ran out, told of an error of torch or of the system; empty if it means something else."""
     said = str(error)

@@ -4,19 +4,42 @@ from __future__ import annotations
 
 import json
 import os
+import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that at any moment it holds either the old content or the new, whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+def write_atomically(path: Path, content: bytes, *, previous: Path | None = None) -> None:
+    """Write a file so that at any moment the old content or the new is there, whole, after a power cut too.
+
+    Args:
+        path: the file; folders above it are made.
+        content: all of it.
+        previous: where the old content is kept. Between two renamings it alone is there.
+    """
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         draft.write_bytes(content)
+        with draft.open("rb") as file:
+            os.fsync(file.fileno())  # else a power cut may leave the new name without the content
+        if previous and path.exists():
+            path.replace(previous)
         draft.replace(path)
+    except OSError as error:
+        error.filename = str(path)  # the draft's name would mean nothing to anybody
+        raise
     finally:
-        draft.unlink(missing_ok=True)
+        with suppress(OSError):  # of a folder that is gone, or read-only: the first error says it
+            draft.unlink(missing_ok=True)
+
+
+def remove_drafts(folder: Path) -> None:
+    """Remove what killed processes left of files that they were writing in a folder."""
+    for path in sorted(folder.glob(".*")):
+        if re.fullmatch(r"\..+\.[0-9]+", path.name) and path.is_file():
+            path.unlink()
 
 
 def read_json(path: Path) -> dict[str, Any]:

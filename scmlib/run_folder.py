@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from scmlib.data.datasets import ReidDataset, digest
+from scmlib.data.datasets import ReidDataset, digest, fingerprint
 from scmlib.data.layouts import LAYOUTS, PROTOCOLS
 from scmlib.errors import BadInput
 from scmlib.settings import Settings
@@ -17,6 +17,8 @@ from scmlib.settings import Settings
 SETTINGS = "settings.json"  # the run's facts: settings, classes, data, versions
 LOG = "log.csv"  # a row an epoch
 STATE = "state.pt"  # what a training goes on from
+PREVIOUS = "state.previous.pt"  # the state before it, for the case that the last one is damaged
+DAMAGED = "state.damaged.pt"  # a state that couldn't be read, kept aside
 WEIGHTS = "model.safetensors"  # the final weights, with the facts in their header
 
 TEST = ("query", "gallery")
@@ -36,6 +38,11 @@ def read_facts(folder: Path) -> dict[str, Any]:
         raise BadInput(f"{path} can't be read ({error}): train again with another --out.") from error
 
 
+def begun(folder: Path) -> bool:
+    """Whether a folder holds a training that can be gone on with."""
+    return (folder / STATE).is_file() or (folder / PREVIOUS).is_file()
+
+
 def resume_command(folder: Path) -> str:
     """The command that goes on with an unfinished run; its flags are taken from the folder."""
     return shlex.join(["scm", "train", "--resume", "--out", str(folder)])
@@ -48,7 +55,9 @@ def data_root(dataset: ReidDataset) -> Path:
 
 
 def data_facts(dataset: ReidDataset, folder: Path) -> dict[str, Any]:
-    """What a run folder records of its data: where they lay, how many images, and the digests that tell them apart.
+    """What a run folder records of its data: where they lay, how many images, and what tells them from others.
+
+    A digest is of names, identities and cameras; a fingerprint is of the files' bytes.
 
     Args:
         dataset: what it is trained on.
@@ -61,6 +70,8 @@ def data_facts(dataset: ReidDataset, folder: Path) -> dict[str, Any]:
         "counts": counts(dataset),
         "train_digest": digest(dataset, "train"),
         "test_digest": digest(dataset, *TEST),
+        "train_fingerprint": fingerprint(dataset, "train"),
+        "test_fingerprint": fingerprint(dataset, *TEST),
     }
 
 

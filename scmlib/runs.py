@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,7 +14,7 @@ import pandas as pd
 from torch import Tensor
 
 from scmlib.checkpoints import load_model, own_facts, weights_file
-from scmlib.data.datasets import ReidDataset, digest, open_dataset
+from scmlib.data.datasets import ReidDataset, digest, fingerprint, open_dataset
 from scmlib.data.images import read_pictures
 from scmlib.data.layouts import LAYOUTS, PROTOCOLS, Count
 from scmlib.data.records import Record
@@ -163,20 +164,42 @@ def store_evaluation(study: Study, evaluation: Evaluation) -> tuple[dict[str, An
         What the file holds (metrics, what counted, which data), and the file.
     """
     data = study.data
-    seen = digest(data, *TEST)
+    seen, content = digest(data, *TEST), fingerprint(data, *TEST)
     facts: dict[str, Any] = {"dataset": data.name, "net": study.settings.net, **evaluation.metrics}
     facts |= {"queries": evaluation.ranking.num_valid, "queries_without_match": evaluation.ranking.num_without_match}
     if evaluation.spread:
         facts["spread"] = evaluation.spread
     tested = {split: number for split, number in counts(data).items() if split in TEST}
-    facts["data"] = {"root": str(data_root(data)), "digest": seen, "counts": tested}
+    facts["data"] = {"root": str(data_root(data)), "digest": seen, "fingerprint": content, "counts": tested}
     facts["trained_on"] = study.trained_on
+    warn_of_other_data(study, facts["data"])
     name = "_".join(part for part in (study.weights, "evaluation", data.name.replace(":", "-"), seen[:8]) if part)
     path = study.folder / f"{name}.json"
     write_atomically(path, json.dumps(facts, indent=2).encode())
     queries = per_query(evaluation.ranking, data.query)
     write_atomically(path.with_suffix(".csv"), queries.to_csv(index=False).encode())
     return facts, path
+
+
+def warn_of_other_data(study: Study, tested: dict[str, Any]) -> None:
+    """Warn where the test images of the run's own data set aren't those that its training found there.
+
+    Args:
+        study: what was evaluated.
+        tested: digest and fingerprint of the images that it was evaluated on.
+    """
+    began = read_json(study.folder / SETTINGS).get("data")
+    if study.weights or study.trained_on != study.data.name or not isinstance(began, dict):
+        return
+    names = began.get("test_digest", tested["digest"]) == tested["digest"]
+    content = began.get("test_fingerprint", tested["fingerprint"]) == tested["fingerprint"]
+    if not (names and content):
+        what = "have other content than" if names else "are others than"
+        warnings.warn(
+            f"The test images in {tested['root']} {what} those that were there when {study.folder} was trained: these "
+            "metrics are about the images of now.",
+            stacklevel=3,
+        )
 
 
 # Settings that say where and how fast, not what.

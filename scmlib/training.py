@@ -8,11 +8,15 @@ Lesson: notebooks/02_training.ipynb.
 
 from __future__ import annotations
 
-import io
+import errno
 import json
 import math
+import os
 import platform
 import shlex
+import signal
+import subprocess
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -32,15 +36,16 @@ from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
 from scmlib.backbone import wants_channels_last
-from scmlib.checkpoints import SHAPES, load_start, model_for, save_model
-from scmlib.data.datasets import ReidDataset, check_ready, open_dataset
+from scmlib.checkpoints import SHAPES, load_start, load_training, model_for, save_model, save_training
+from scmlib.data.datasets import ReidDataset, check_ready, open_dataset, without
 from scmlib.data.images import to_float
+from scmlib.data.inspection import broken_images, some
 from scmlib.data.loading import Augmentation, PKSampler, RecordImages
-from scmlib.errors import BadInput, ran_out
-from scmlib.files import write_atomically
+from scmlib.errors import BadImage, BadInput, ran_out
+from scmlib.files import remove_drafts, write_atomically
 from scmlib.losses import SCMLoss, scm_loss
 from scmlib.mask_statistics import DEAD, MaskStatistics
-from scmlib.run_folder import LOG, SETTINGS, STATE, WEIGHTS, data_facts, read_facts, resume_command
+from scmlib.run_folder import LOG, SETTINGS, WEIGHTS, begun, data_facts, read_facts, resume_command
 from scmlib.schedule import learning_rate
 from scmlib.settings import Settings, as_flag, as_flags
 
@@ -52,11 +57,48 @@ class Diverged(BadInput):
 def versions() -> dict[str, str]:
     """What the numbers of a run depend on beside its settings."""
     packages = ("scmlib", "torch", "torchvision", "accelerate", "numpy", "pillow")
-    return {"python": platform.python_version(), **{name: version(name) for name in packages}}
+    git = {"git": commit} if (commit := git_state(Path(__file__).parent)) else {}
+    return {"python": platform.python_version(), **{name: version(name) for name in packages}, **git}
+
+
+def git_state(folder: Path) -> str:
+    """The commit that a folder of code is at, `-dirty` if changed since; empty where git doesn't track it."""
+
+    def asked(*words: str) -> str:
+        done = subprocess.run(["git", "-C", str(folder), *words], capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    try:
+        asked("ls-files", "--error-unmatch", ".")  # else the folder may only lie inside somebody's repository
+        return asked("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+
+
+@contextmanager
+def ctrl_c_noted() -> Iterator[threading.Event]:
+    """Inside, Ctrl-C sets the event that this gives, so that a step can end first; a second one stops at once."""
+    asked = threading.Event()
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(before):
+        yield asked  # Python hands signals to the main thread alone, and an ignored one stays ignored
+        return
+
+    def note(*_: object) -> None:
+        asked.set()
+        signal.signal(signal.SIGINT, before)
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 class Trainer:
-    """One training run: model, optimiser, average and log, all of it restorable from one file after every epoch.
+    """One training run: model, optimiser, average and log, all of it restorable from one file.
+
+    The file is written after every epoch, and after the step in which Ctrl-C came.
 
     Args:
         settings: of the run.
@@ -69,6 +111,9 @@ class Trainer:
 
     def __init__(self, settings: Settings, dataset: ReidDataset, out: Path):
         self.settings, self.out, self.epoch, self.log = settings, out, 0, pd.DataFrame()
+        self.terms: list[dict[str, Tensor]] = []  # of the epoch's steps so far
+        self.seconds = 0.0  # of the epoch, before it was stopped
+        self.random: dict[str, Tensor] = {}  # states of the generators after the last of these steps, where it stopped
         self.accelerator = Accelerator(mixed_precision="fp16" if torch.cuda.is_available() else "no")
         torch.manual_seed(settings.seed)
         model = model_for(settings, dataset.num_classes)
@@ -104,14 +149,24 @@ class Trainer:
             pin_memory=self.accelerator.device.type == "cuda",
         )
 
-    def images_and_labels(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """One epoch's batches on the device: (B, 3, H, W) in [0, 1] and (B,)."""
-        device = self.accelerator.device
-        for images, labels in self.loader:
+    def images_and_labels(self, done: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+        """One epoch's batches on the device: (B, 3, H, W) in [0, 1] and (B,); the first `done` are passed over."""
+        device, batches = self.accelerator.device, iter(self.loader)
+        for _ in range(done):
+            next(batches)
+        if done:
+            torch.set_rng_state(self.random["cpu"].cpu())
+            if "cuda" in self.random:
+                torch.cuda.set_rng_state(self.random["cuda"].cpu())
+        for images, labels in batches:
             yield to_float(images.to(device, non_blocking=True)), labels.to(device, non_blocking=True)
 
-    def train_epoch(self, bar: tqdm[Any]) -> None:
-        """One epoch, its log row, its share of the average, and the state on disk."""
+    def train_epoch(self, bar: tqdm[Any], stop: threading.Event) -> None:
+        """One epoch, or the rest of one: its log row, its share of the average, and the state on disk.
+
+        Raises:
+            KeyboardInterrupt: `stop` was set; the state after the last step is on disk.
+        """
         s, self.epoch = self.settings, self.epoch + 1
         # All randomness of an epoch follows from its number: a resumed run repeats an unbroken one.
         torch.manual_seed(s.seed * 1_000_003 + self.epoch)
@@ -119,15 +174,19 @@ class Trainer:
         rate = learning_rate(self.epoch, lr=s.lr, epochs=s.epochs, ema_ratio=s.ema_ratio)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        began, terms, self.masks = time.perf_counter(), [], MaskStatistics()
+        began, terms = time.perf_counter() - self.seconds, self.terms
         self.model.train()
-        for images, labels in self.images_and_labels():
+        for images, labels in self.images_and_labels(len(terms)):
             loss = self.step(images, labels)
             terms.append(loss.terms())
             bar.update()
             if len(terms) % 10 == 0 or len(terms) == len(self.loader):
                 self.check(float(terms[-1]["loss"]))
                 bar.set_postfix_str(f"epoch {self.epoch}/{s.last_epoch}, loss {float(terms[-1]['loss']):.3f}")
+            if stop.is_set():
+                self.seconds = time.perf_counter() - began
+                self.save_state(within=True)
+                raise KeyboardInterrupt(f"the state after this step is kept; go on with `{resume_command(self.out)}`")
         # The last step's update is in no loss yet: look at the weights themselves.
         if not all(parameter.isfinite().all() for parameter in self.model.parameters()):
             self.check(math.nan)
@@ -139,6 +198,7 @@ class Trainer:
             row |= self.masks.log_row()
         row |= {"learning_rate": rate, "seconds": time.perf_counter() - began}
         self.log = pd.concat([self.log, pd.DataFrame([row])], ignore_index=True)
+        self.terms, self.seconds, self.masks = [], 0.0, MaskStatistics()
         self.save_state()
 
     def step(self, images: Tensor, labels: Tensor) -> SCMLoss:
@@ -167,43 +227,54 @@ class Trainer:
                 f"{kept}."
             )
 
-    def save_state(self) -> None:
-        """Everything that `restore` needs, in one file, then the log as a table."""
+    def save_state(self, *, within: bool = False) -> None:
+        """Everything that `restore` needs, in one file, then the log as a table.
+
+        Args:
+            within: an epoch is begun and not done.
+        """
         scaler = self.accelerator.scaler
+        if within:
+            self.check(0.0 if all(p.isfinite().all() for p in self.model.parameters()) else math.nan)
+        random = {"cpu": torch.get_rng_state()}
+        if self.accelerator.device.type == "cuda":
+            random["cuda"] = torch.cuda.get_rng_state()
         state = {
-            "epoch": self.epoch,
+            "epoch": self.epoch - within,
+            "terms": self.terms,
+            "seconds": self.seconds,
+            "masks": tuple(self.masks),
+            "random": random,
             "model": self.accelerator.unwrap_model(self.model).state_dict(),
             "average": self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "scaler": scaler.state_dict() if scaler else {},
             "log": self.log.to_dict("list"),
         }
-        buffer = io.BytesIO()
-        torch.save(state, buffer)
-        write_atomically(self.out / STATE, buffer.getvalue())
+        save_training(self.out, state)
         write_atomically(self.out / LOG, self.log.to_csv(index=False).encode())
 
     def restore(self) -> None:
-        """Go on where the run folder's last state stopped.
+        """Go on where the run folder's last whole state stopped.
 
         Raises:
-            BadInput: the file is damaged or belongs to other settings.
+            BadInput: no state is whole, or it belongs to other settings.
         """
-        path = self.out / STATE
+        state = load_training(self.out, self.accelerator.device)
         try:
-            state = torch.load(path, map_location=self.accelerator.device, weights_only=True)
             self.accelerator.unwrap_model(self.model).load_state_dict(state["model"])
             self.average.load_state_dict(state["average"])
             self.optimizer.load_state_dict(state["optimizer"])
             if self.accelerator.scaler and state["scaler"]:
                 self.accelerator.scaler.load_state_dict(state["scaler"])
             self.epoch, self.log = int(state["epoch"]), pd.DataFrame(state["log"])
-        except Exception as error:  # whatever a damaged file leads to
+            if "terms" in state:  # earlier versions stopped between epochs alone
+                self.terms, self.seconds = list(state["terms"]), float(state["seconds"])
+                self.masks, self.random = MaskStatistics(*state["masks"]), state["random"]
+        except (KeyError, ValueError, TypeError, RuntimeError) as error:
             if ran_out(error):
                 raise
-            raise BadInput(
-                f"{path} can't be resumed, for it is cut short or damaged: train again with another --out."
-            ) from error
+            raise BadInput(f"The state in {self.out} is of another run: train again with another --out.") from error
         write_atomically(self.out / LOG, self.log.to_csv(index=False).encode())  # a kill may have come between
 
     def run(self, facts: dict[str, Any], on_epoch: Callable[[pd.DataFrame], None] | None, *, progress: bool) -> None:
@@ -215,10 +286,13 @@ class Trainer:
             progress: whether to show progress bars.
         """
         steps = len(self.loader)
-        total, done = self.settings.last_epoch * steps, self.epoch * steps
-        with tqdm(total=total, initial=done, unit="step", desc="training", disable=not progress) as bar:
+        total, done = self.settings.last_epoch * steps, self.epoch * steps + len(self.terms)
+        with (
+            tqdm(total=total, initial=done, unit="step", desc="training", disable=not progress) as bar,
+            ctrl_c_noted() as stop,
+        ):
             while self.epoch < self.settings.last_epoch:
-                self.train_epoch(bar)
+                self.train_epoch(bar, stop)
                 warn_of_dead_parts(self.log)
                 if on_epoch:
                     on_epoch(self.log)
@@ -247,70 +321,103 @@ def train(
     dataset: ReidDataset | None = None,
     on_epoch: Callable[[pd.DataFrame], None] | None = None,
     progress: bool = True,
+    skip_broken: bool = False,
 ) -> Path:
     """Train SCM and write a run folder.
 
     The folder holds `settings.json` (resolved settings, versions, data), `log.csv` (a row an epoch: every loss term,
-    what the masks do, learning rate, seconds), `state.pt` (for resuming) and `model.safetensors` (final weights).
+    what the masks do, learning rate, seconds), `state.pt` (for resuming; `state.previous.pt` is the one before it) and
+    `model.safetensors` (final weights). Ctrl-C (KeyboardInterrupt) lets the step end and keeps the state after it; a
+    second one stops at once.
 
     Args:
         settings: see `recipe`.
         out: the run folder.
-        resume: go on from `state.pt` if it is there; only where the data lie and who reads them may then differ.
+        resume: go on from the last state if there is one; only where the data lie and who reads them may then differ.
         dataset: opened already; else `settings` says which.
         on_epoch: called with the log so far after every epoch.
         progress: whether to show progress bars.
+        skip_broken: leave training images out that can't be read, and warn of how many; else the first one stops the
+            training. Which ones were left out is kept with the run, and holds when it is gone on with.
 
     Returns:
         The run folder.
 
     Raises:
-        BadInput: bad data or settings, a run in the folder already, a loss that isn't finite, or no memory left.
+        BadInput: bad data or settings, a run in the folder already, a loss that isn't finite, an image that can't be
+            read, a disk that can't be written, or no memory left.
     """
     out = Path(out)
-    begun = (out / STATE).exists()
-    if begun and not resume:
+    goes_on = begun(out)
+    if goes_on and not resume:
         raise BadInput(f"{out} holds a run already: add --resume to go on with it, or choose another --out.")
-    earlier = check_settings(out, settings) if begun else {}
+    earlier = check_settings(out, settings) if goes_on else {}
     dataset = dataset or open_dataset(settings.dataset, settings.dataset_root)
-    check_ready(dataset)
     data = data_facts(dataset, out)
+    left_out = set(earlier.get("left_out", [])) | (find_broken(dataset, progress) if skip_broken else set())
+    dataset = without(dataset, left_out) if left_out else dataset
+    check_ready(dataset)
     facts = {"settings": settings.as_dict(), "classes": dataset.num_classes, "data": data, "versions": versions()}
-    if begun:
-        check_data(out, earlier, data)
+    facts["left_out"] = sorted(left_out)
+    if goes_on:
+        check_data(out, earlier, facts)
         facts |= {"versions": earlier["versions"], "resumed_with": versions()}
-    with explain_shortage(settings, out):
-        trainer = Trainer(replace(settings, weights="") if begun else settings, dataset, out)
-        if begun:
+    with explain_stop(settings, out):
+        trainer = Trainer(replace(settings, weights="") if goes_on else settings, dataset, out)
+        if goes_on:
             trainer.restore()
+        remove_drafts(out)
         write_atomically(out / SETTINGS, json.dumps(facts, indent=2).encode())
         trainer.run(facts, on_epoch, progress=progress)
     return out
 
 
+def find_broken(dataset: ReidDataset, progress: bool) -> set[str]:
+    """The training images that can't be read, by their paths below the data set's folder; warns of them."""
+    broken = [os.path.relpath(path, dataset.root) for path in broken_images(dataset.train, progress=progress)]
+    if broken:
+        warnings.warn(
+            f"{len(broken)} of {len(dataset.train)} training images can't be read and are left out: {some(broken)}.",
+            stacklevel=3,
+        )
+    return set(broken)
+
+
 @contextmanager
-def explain_shortage(settings: Settings, out: Path) -> Iterator[None]:
-    """Turn what torch and the system say when memory ends into what to do about it, and what is kept.
+def explain_stop(settings: Settings, out: Path) -> Iterator[None]:
+    """Turn what stops a training from outside into one sentence: what to do about it, and what is kept.
 
     Raises:
-        BadInput: memory ran out, or the system killed a process that reads images.
+        BadInput: an image can't be read, the run folder can't be written, memory ran out, or the system killed a
+            process that reads images.
     """
+    going_on = f"go on with `{resume_command(out)}`"
     try:
         yield
+    except BadImage as error:
+        way_out = (
+            f"With the file in place, {going_on}; --skip-broken" if begun(out) else "Or train with --skip-broken: it"
+        )
+        raise BadInput(f"{error} {way_out} leaves such files out.") from error
     except (RuntimeError, MemoryError, OSError) as error:
         what = ran_out(error)
+        if not what and isinstance(error, OSError):
+            full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+            reason = "The disk is full" if full else error.strerror or str(error)
+            kept = f"the state before is kept: mend this and {going_on}" if begun(out) else "mend this and train again"
+            raise BadInput(f"{reason}: {error.filename or out} was not written; {kept}.") from error
         if not what:
             raise
         reading = "process" in what
         flag = f"--workers (now {settings.workers})" if reading else f"--batch-size (now {settings.batch_size})"
-        if not (out / STATE).exists():
+        if not begun(out):
             way_out = f"give a smaller {flag}; no epoch was finished, so nothing is kept"
         elif reading:
-            way_out = f"the last epoch's state is kept; go on with `{resume_command(out)}` and a smaller {flag}"
+            way_out = f"the last epoch's state is kept; {going_on} and a smaller {flag}"
         else:
             way_out = (
-                f"the last epoch's state is kept; free memory and go on with `{resume_command(out)}`, or train anew "
-                f"with a smaller {flag} and another --out"
+                f"the last epoch's state is kept; free memory and {going_on}, or train anew with a smaller {flag} and "
+                "another --out"
             )
         raise BadInput(f"{what.capitalize()}: {way_out}.") from error
 
@@ -362,17 +469,24 @@ def check_settings(out: Path, settings: Settings) -> dict[str, Any]:
     )
 
 
-def check_data(out: Path, earlier: dict[str, Any], data: dict[str, Any]) -> None:
-    """Refuse to resume with other training images.
+def check_data(out: Path, earlier: dict[str, Any], facts: dict[str, Any]) -> None:
+    """Refuse to resume with other training images; warn of other content under the same names.
 
     Args:
         out: the run folder.
         earlier: the facts that the run began with.
-        data: what is there now, see `data_facts`.
+        facts: what they would be now.
 
     Raises:
         BadInput: the images aren't those that the run began with.
     """
-    began = earlier.get("data")
-    if isinstance(began, dict) and began.get("train_digest") != data["train_digest"]:
+    began, data = earlier.get("data"), facts["data"]
+    if not isinstance(began, dict):
+        return
+    if began.get("train_digest") != data["train_digest"] or earlier.get("classes") != facts["classes"]:
         raise BadInput(f"{out} was trained on other files than {data['root']} holds: it can't be resumed.")
+    if began.get("train_fingerprint", data["train_fingerprint"]) != data["train_fingerprint"]:
+        warnings.warn(
+            f"Training images in {data['root']} have other content than when {out} began: the run goes on with them.",
+            stacklevel=3,
+        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import shlex
 import sys
+import warnings
 from pathlib import Path
 
 import click
@@ -47,7 +48,9 @@ for chapter in CHAPTERS:
 def main() -> None:
     """Run a command; whatever a person can mend is one sentence on standard error and status 2."""
     try:
-        cli(prog_name="scm", standalone_mode=False)
+        with warnings.catch_warnings():
+            warnings.showwarning = lambda message, *_, **__: click.echo(f"scm: {message}", err=True)
+            cli(prog_name="scm", standalone_mode=False)
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx else "scm"
         fail(f"{error.format_message()} (see {command} --help)")

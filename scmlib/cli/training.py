@@ -22,10 +22,19 @@ from scmlib.settings import METRICS, Settings, recipe
 )
 @settings_options
 @click.option("--out", type=Path, help="Run folder; left out: runs/DATASET-NET.")
+@click.option("--skip-broken", is_flag=True, help="Leave training images out that can't be read, and count them.")
 @click.option("--resume", is_flag=True, help="Go on with the run in the folder; its own flags hold.")
 @gpus_option
 @click.option("--dry-run", is_flag=True, help="Print the resolved settings as JSON and stop.")
-def train(dataset: str | None, net: str | None, out: Path | None, resume: bool, dry_run: bool, **flags: Any) -> None:
+def train(
+    dataset: str | None,
+    net: str | None,
+    out: Path | None,
+    skip_broken: bool,
+    resume: bool,
+    dry_run: bool,
+    **flags: Any,
+) -> None:
     """Train SCM; a flag left out takes the value of the data set's recipe.
 
     --weights RUN starts from a trained run, a folder or a file: everything but the classifier is taken from it, so the
@@ -44,14 +53,14 @@ def train(dataset: str | None, net: str | None, out: Path | None, resume: bool, 
     import pandas as pd
 
     from scmlib import figures, training
-    from scmlib.run_folder import LOG, STATE, resume_command
+    from scmlib.run_folder import LOG, begun, resume_command
 
     if not resume:
         say_start(settings)
     try:
-        training.train(settings, out, resume=resume)
+        training.train(settings, out, resume=resume, skip_broken=skip_broken)
     except KeyboardInterrupt:
-        raise click.Abort(*([resume_command(out)] if (out / STATE).exists() else [])) from None
+        raise click.Abort(*([resume_command(out)] if begun(out) else [])) from None
     figures.save(figures.draw_training(pd.read_csv(out / LOG)), out / "training.png")
     click.echo(f"Trained weights, log and curves lie in {out}. Next:")
     where = ["--dataset", settings.dataset, "--dataset-root", settings.dataset_root]
@@ -81,9 +90,9 @@ def resumed(out: Path, given: dict[str, Any]) -> Settings:
     Raises:
         BadInput: no run there, or its data can't be found.
     """
-    from scmlib.run_folder import STATE, find_data_root, read_facts
+    from scmlib.run_folder import begun, find_data_root, read_facts
 
-    if not (out / STATE).exists():
+    if not begun(out):
         raise BadInput(f"{out} holds no run to go on with: check --out, or leave --resume out.")
     facts = read_facts(out)
     earlier: Settings = facts["settings"]

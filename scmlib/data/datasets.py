@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from scmlib.data.layouts import LAYOUTS, PROTOCOLS, Layout, layout_of
 from scmlib.data.readers import Split
 from scmlib.data.records import Record
 from scmlib.data.tables import TABLE, table_layout
-from scmlib.errors import BadInput
+from scmlib.errors import BadImage, BadInput
 
 
 @dataclass(frozen=True)
@@ -111,8 +111,7 @@ def open_dataset(name: str, dataset_root: str | Path) -> ReidDataset:
     if len(identities) == 1:
         where, who = root / layout.train.needs[0], layout.identity_name(identities[0])
         raise BadInput(f"{where} holds a single identity to train with ({who}): training needs two at least.")
-    labels = {identity: label for label, identity in enumerate(identities)}
-    train = [replace(record, label=labels[record.identity]) for record in train]
+    train = labelled(train)
     if not layout.camera_rule:
         train = with_own_cameras(train, 0)
         query, same = with_own_cameras(query, len(train)), gallery is query
@@ -121,6 +120,41 @@ def open_dataset(name: str, dataset_root: str | Path) -> ReidDataset:
         drawn = draw_gallery(query, seed=0)
         query, gallery = ([r for i, r in enumerate(query) if (i in drawn) == inside] for inside in (False, True))
     return ReidDataset(name, root, layout, train, query, gallery)
+
+
+def labelled(records: Sequence[Record]) -> list[Record]:
+    """Records with training labels, 0 to n - 1 in the order of their identities."""
+    labels = {identity: label for label, identity in enumerate(sorted({record.identity for record in records}))}
+    return [replace(record, label=labels[record.identity]) for record in records]
+
+
+def without(dataset: ReidDataset, paths: Collection[str]) -> ReidDataset:
+    """The data set without some training images, named by their paths below its folder, labelled anew."""
+    left = [record for record in dataset.train if os.path.relpath(record.path, dataset.root) not in paths]
+    return replace(dataset, train=labelled(left))
+
+
+def fingerprint(dataset: ReidDataset, *splits: str) -> str:
+    """What tells the bytes of some splits' image files from any others; unlike `digest`, it reads them all.
+
+    Args:
+        dataset: opened.
+        splits: of train, query, gallery; one that the data set lacks adds nothing.
+
+    Returns:
+        32 hexadecimal digits.
+
+    Raises:
+        BadImage: a file is gone.
+    """
+    paths = {record.path for split, records in dataset.splits.items() if split in splits for record in records}
+    whole = hashlib.blake2b(digest_size=16)
+    for path in sorted(paths):
+        try:
+            whole.update(hashlib.blake2b(path.read_bytes()).digest())
+        except OSError as error:
+            raise BadImage(f"{path} can't be read ({error.strerror}): check the path.") from error
+    return whole.hexdigest()
 
 
 def digest(dataset: ReidDataset, *splits: str) -> str:

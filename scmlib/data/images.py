@@ -18,10 +18,12 @@ from torch.nn import functional as F
 
 from scmlib.data.records import Record
 from scmlib.data.truth import READERS
-from scmlib.errors import BadInput
+from scmlib.errors import BadImage, BadInput
 
 # Formats that Pillow decodes safely, by their content; PostScript, PDF, icons and rarities are not among them.
 SAFE_FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "WEBP", "GIF", "PPM", "JPEG2000", "AVIF")
+
+MOST_PIXELS = 100_000_000  # of a picture; a small file may claim any number, and fill the memory when it is decoded
 
 Image.init()
 FORMATS = tuple(name for name in SAFE_FORMATS if name in Image.OPEN)  # an older Pillow lacks AVIF
@@ -69,14 +71,19 @@ def open_picture(path: Path) -> Iterator[Image.Image]:
     """
     try:
         with Image.open(path, formats=FORMATS) as file:
+            if file.width * file.height > MOST_PIXELS:
+                raise BadImage(
+                    f"{path} has {file.width:,} x {file.height:,} pixels, more than {MOST_PIXELS:,}: if it is what it "
+                    "should be, save it smaller."
+                )
             yield file
     except BadInput:
         raise
     except FileNotFoundError as error:
-        raise BadInput(f"{path} is missing: check the path.") from error
+        raise BadImage(f"{path} is missing: check the path.") from error
     except Exception as error:  # whatever a damaged file makes a decoder raise
         reason = next(iter(str(error).splitlines()), "") or type(error).__name__
-        raise BadInput(f"{path} can't be read as an image ({reason}): replace or remove the file.") from error
+        raise BadImage(f"{path} can't be read as an image ({reason}): replace or remove the file.") from error
 
 
 def orientation(file: Image.Image) -> int:
@@ -117,7 +124,7 @@ def eight_bits(file: Image.Image) -> Image.Image:
         white = 2**16 - 1
     else:
         kind = "floats" if file.mode == "F" else "long integers"
-        raise BadInput(
+        raise BadImage(
             f"{getattr(file, 'filename', 'The picture')} holds {kind} (mode {file.mode}, {values.min():g} to "
             f"{values.max():g}) and nothing says which value is white: save it with 8 or 16 bits."
         )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -19,7 +19,7 @@ from tqdm.contrib.concurrent import thread_map
 from scmlib.data.datasets import ReidDataset
 from scmlib.data.images import open_picture, orientation, upright_rgb
 from scmlib.data.layouts import Count
-from scmlib.data.records import is_bystander, is_image
+from scmlib.data.records import Record, is_bystander, is_image
 from scmlib.errors import BadInput
 
 NAMED = 5  # files or identities that a finding names; the table holds all
@@ -66,15 +66,7 @@ def inspect_dataset(dataset: ReidDataset, *, progress: bool = False) -> Inspecti
         for split, records in dataset.splits.items()
         for record in records
     ]
-    # Threads are enough: reading and decoding leave the interpreter free.
-    seen = thread_map(
-        examine,
-        [row[1] for row in rows],
-        max_workers=os.cpu_count(),
-        desc="decoding",
-        unit="image",
-        disable=not progress,
-    )
+    seen = look_at([row[1] for row in rows], progress)
     images = pd.DataFrame(
         [(*row, *look) for row, look in zip(rows, seen, strict=True)],
         columns=["split", "path", "identity", "camera", *Look._fields],
@@ -107,6 +99,26 @@ def examine(path: Path) -> Look:
     blank = bool(brightest.max() < 16 or darkest.min() > 239)
     digest = hashlib.blake2b(image.tobytes(), digest_size=16).hexdigest()
     return Look(*image.size, mode, turned, frames, blank, digest)
+
+
+def broken_images(records: Sequence[Record], *, progress: bool = False) -> list[Path]:
+    """Those images of records that can't be decoded, sorted.
+
+    Args:
+        records: whose files to decode.
+        progress: whether to show a progress bar.
+    """
+    paths = [record.path for record in records]
+    return sorted(path for path, look in zip(paths, look_at(paths, progress), strict=True) if look.problem)
+
+
+def look_at(paths: Sequence[Path], progress: bool) -> list[Look]:
+    """What each image file shows."""
+    # Threads are enough: reading and decoding leave the interpreter free.
+    seen: list[Look] = thread_map(
+        examine, paths, max_workers=os.cpu_count(), desc="decoding", unit="image", disable=not progress
+    )
+    return seen
 
 
 def left_out(dataset: ReidDataset) -> list[Path]:

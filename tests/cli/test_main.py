@@ -262,10 +262,10 @@ def test_stopped_training_names_the_command_that_goes_on(
     def stopped_in(epoch: int, command: list[str]) -> list[str]:
         """The command that is printed when Ctrl-C comes in an epoch."""
 
-        def stop(self: training.Trainer, bar: Any) -> None:
+        def stop(self: training.Trainer, *arguments: Any) -> None:
             if self.epoch + 1 == epoch:
                 raise KeyboardInterrupt
-            train_epoch(self, bar)
+            train_epoch(self, *arguments)
 
         monkeypatch.setattr(training.Trainer, "train_epoch", stop)
         monkeypatch.setattr(sys, "argv", command)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -121,7 +122,8 @@ def test_evaluations_of_other_data_stand_beside_one_another(run: Path, data_root
     shutil.copytree(data_root, fewer)
     open_dataset("synthetic", fewer).query[0].path.unlink()
     whole, first = evaluated(open_study(folder))
-    part, second = evaluated(open_study(folder, dataset_root=fewer))
+    with pytest.warns(UserWarning, match="are others than"):
+        part, second = evaluated(open_study(folder, dataset_root=fewer))
     assert first != second
     assert json.loads(first.read_text()) == whole
     assert json.loads(second.read_text()) == part
@@ -194,3 +196,19 @@ def test_a_study_knows_its_data(run: Path, data_root: Path) -> None:
     lonely = Study(study.model, study.settings, study.data, data_root)
     with pytest.raises(BadInput, match="log"):
         _ = lonely.log
+
+
+def test_evaluation_of_other_images_than_the_run_saw_is_warned_of(run: Path, data_root: Path, tmp_path: Path) -> None:
+    folder, root = tmp_path / "run", tmp_path / "data"
+    shutil.copytree(run, folder)
+    shutil.copytree(data_root, root)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        evaluated(open_study(folder, dataset_root=root))  # the same images elsewhere
+    first, second = open_dataset("synthetic", root).query[:2]
+    second.path.write_bytes(first.path.read_bytes())
+    with pytest.warns(UserWarning, match=f"test images in {root} have other content than those that were there when"):
+        evaluated(open_study(folder, dataset_root=root))
+    second.path.unlink()
+    with pytest.warns(UserWarning, match="are others than those that were there when"):
+        evaluated(open_study(folder, dataset_root=root))

@@ -2,9 +2,12 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import re
 import shlex
 import shutil
+import signal
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,7 +25,7 @@ from scmlib.errors import BadInput
 from scmlib.losses import SCMLoss
 from scmlib.schedule import learning_rate
 from scmlib.settings import Settings
-from scmlib.training import Trainer, train
+from scmlib.training import Trainer, git_state, train
 from tests.conftest import error, oracle
 
 
@@ -249,13 +252,6 @@ def test_other_failures_stay_what_they_are(quick: Settings, tmp_path: Path, monk
         train(quick, tmp_path)
 
 
-def test_damaged_state_is_named(run: Path, quick: Settings, tmp_path: Path) -> None:
-    (tmp_path / "settings.json").write_bytes((run / "settings.json").read_bytes())
-    (tmp_path / "state.pt").write_bytes((run / "state.pt").read_bytes()[:1000])
-    with pytest.raises(BadInput, match=r"state\.pt can't be resumed, for it is cut short or damaged: train again"):
-        train(quick, tmp_path, resume=True)
-
-
 def test_resume_with_other_files_is_refused(quick: Settings, run: Path, tmp_path: Path) -> None:
     copy, root = tmp_path / "run", tmp_path / "data"
     shutil.copytree(run, copy)
@@ -265,3 +261,174 @@ def test_resume_with_other_files_is_refused(quick: Settings, run: Path, tmp_path
     open_dataset("synthetic", root).train[0].path.unlink()
     with pytest.raises(BadInput, match="was trained on other files"):
         train(moved, copy, resume=True)
+
+
+def states(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if "state" in path.name)
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "empty", "missing"])
+def test_damaged_state_falls_back_to_the_one_before(damage: str, run: Path, quick: Settings, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    shutil.copytree(run, out)
+    (out / "model.safetensors").unlink()
+    content = bytearray((out / "state.pt").read_bytes())
+    content[len(content) // 2] ^= 1
+    new = {"cut": bytes(content[:-1000]), "flipped": bytes(content), "empty": b""}
+    if damage == "missing":  # a kill between two renamings
+        (out / "state.pt").unlink()
+    else:
+        (out / "state.pt").write_bytes(new[damage])
+    with pytest.warns(UserWarning, match=r"goes on from the state before it, state\.previous\.pt, with 2 epochs done"):
+        train(quick, out, resume=True, progress=False)
+    assert same_weights(run, out)
+    kept = [] if damage == "missing" else ["state.damaged.pt"]
+    assert states(out) == sorted([*kept, "state.previous.pt", "state.pt"])
+
+
+def test_no_whole_state_is_named(run: Path, quick: Settings, tmp_path: Path) -> None:
+    (tmp_path / "settings.json").write_bytes((run / "settings.json").read_bytes())
+    for name in ("state.pt", "state.previous.pt"):
+        (tmp_path / name).write_bytes((run / "state.pt").read_bytes()[:1000])
+    with pytest.raises(BadInput, match=r"state\.pt can't be resumed, for it is cut short or damaged"):
+        train(quick, tmp_path, resume=True)
+
+
+def same_weights(one: Path, other: Path) -> bool:
+    first, second = load_file(one / "model.safetensors"), load_file(other / "model.safetensors")
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_ctrl_c_keeps_the_step_and_the_run_ends_as_if_unbroken(
+    workers: int, run: Path, quick: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, step, steps = tmp_path / "a run", Trainer.step, 0
+    settings = replace(quick, workers=workers)
+
+    def interrupted(self: Trainer, images: torch.Tensor, labels: torch.Tensor) -> SCMLoss:
+        nonlocal steps
+        steps += 1
+        if steps in (3, 20):
+            signal.raise_signal(signal.SIGINT)
+        return step(self, images, labels)
+
+    monkeypatch.setattr(Trainer, "step", interrupted)
+    handler = signal.getsignal(signal.SIGINT)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt, match=f"go on with `scm train --resume --out '{out}'`"):
+            train(settings, out, resume=True, progress=False)
+        assert signal.getsignal(signal.SIGINT) is handler
+    assert steps == 20
+    train(settings, out, resume=True, progress=False)
+    unbroken = run
+    if workers:  # other random numbers than without
+        monkeypatch.undo()
+        unbroken = train(settings, tmp_path / "unbroken", progress=False)
+    assert same_weights(unbroken, out)
+    ours, theirs = pd.read_csv(out / "log.csv"), pd.read_csv(unbroken / "log.csv")
+    pd.testing.assert_frame_equal(ours.drop(columns="seconds"), theirs.drop(columns="seconds"))
+
+
+def test_second_ctrl_c_stops_at_once(quick: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def twice(*_: object) -> SCMLoss:
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        raise AssertionError
+
+    monkeypatch.setattr(Trainer, "step", twice)
+    with pytest.raises(KeyboardInterrupt):
+        train(quick, tmp_path, progress=False)
+    assert states(tmp_path) == []
+
+
+def broken_world(quick: Settings, root: Path) -> tuple[Settings, Path]:
+    """A copy of the world with a training image cut short."""
+    shutil.copytree(quick.dataset_root, root)
+    path = open_dataset("synthetic", root).train[3].path
+    path.write_bytes(path.read_bytes()[:300])
+    return replace(quick, dataset_root=str(root)), path
+
+
+def test_broken_image_is_named_and_left_out_where_asked(quick: Settings, tmp_path: Path) -> None:
+    settings, path = broken_world(quick, tmp_path / "data")
+    with pytest.raises(BadInput, match=f"{path.name} can't be read as an image .* Or train with --skip-broken"):
+        train(settings, tmp_path / "stopped", progress=False)
+    out = tmp_path / "run"
+
+    def kill(_: pd.DataFrame) -> None:
+        raise Killed
+
+    with pytest.raises(Killed), pytest.warns(UserWarning, match="1 of 96 training images can't be read and are left"):
+        train(settings, out, on_epoch=kill, skip_broken=True, progress=False)
+    name = f"bounding_box_train/{path.name}"
+    assert json.loads((out / "settings.json").read_text())["left_out"] == [name]
+    train(settings, out, resume=True, progress=False)  # without the flag: what was left out stays so
+    assert json.loads((out / "settings.json").read_text())["left_out"] == [name]
+
+
+def test_image_that_goes_in_mid_run_leaves_the_state(quick: Settings, tmp_path: Path) -> None:
+    shutil.copytree(quick.dataset_root, tmp_path / "data")
+    settings, out = replace(quick, dataset_root=str(tmp_path / "data"), workers=1), tmp_path / "run"
+    path = open_dataset("synthetic", tmp_path / "data").train[3].path
+    content = path.read_bytes()
+    with pytest.raises(BadInput, match=r"is missing: check the path\. With the file in place, go on with `scm train "):
+        train(settings, out, on_epoch=lambda _: path.unlink(), progress=False)
+    path.write_bytes(content)
+    train(settings, out, resume=True, progress=False)
+    assert (out / "model.safetensors").exists()
+
+
+@pytest.mark.parametrize(("number", "said"), [(errno.ENOSPC, "The disk is full"), (errno.EROFS, "Read-only file")])
+def test_run_folder_that_cannot_be_written_keeps_its_state(
+    number: int, said: str, quick: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(log: pd.DataFrame) -> None:
+        def write(self: Path, data: bytes) -> int:
+            raise OSError(number, os.strerror(number), str(self))
+
+        monkeypatch.setattr(Path, "write_bytes", write)
+
+    with pytest.raises(BadInput, match=rf"{said}.*state\.pt was not written; the state before is kept: .*--resume"):
+        train(quick, tmp_path, on_epoch=fails, progress=False)
+    assert torch.load(tmp_path / "state.pt", weights_only=True)["epoch"] == 1
+    assert not list(tmp_path.glob(".state*"))
+
+
+def test_what_a_killed_process_was_writing_is_removed(quick: Settings, tmp_path: Path) -> None:
+    for name in (".state.pt.4711", ".hidden", "state.pt.12"):
+        (tmp_path / name).touch()
+    train(replace(quick, epochs=(1, 2), ema_extra=0), tmp_path, progress=False)
+    assert not (tmp_path / ".state.pt.4711").exists()
+    assert (tmp_path / ".hidden").exists()
+
+
+def test_resume_with_other_content_is_warned_of(quick: Settings, run: Path, tmp_path: Path) -> None:
+    copy, root = tmp_path / "run", tmp_path / "data"
+    shutil.copytree(run, copy)
+    shutil.copytree(quick.dataset_root, root)
+    first, second = open_dataset("synthetic", root).train[:2]
+    second.path.write_bytes(first.path.read_bytes())
+    with pytest.warns(UserWarning, match="have other content than when"):
+        train(replace(quick, dataset_root=str(root)), copy, resume=True, progress=False)
+
+
+def test_git_state_is_the_code_s_own(tmp_path: Path) -> None:
+    def git(*words: str) -> str:
+        flags = ["-c", "user.name=a", "-c", "user.email=a@b.c"]
+        return subprocess.run(["git", "-C", tmp_path, *flags, *words], capture_output=True, text=True).stdout.strip()
+
+    code = tmp_path / "code"
+    code.mkdir()
+    (code / "a.py").write_text("1")
+    assert git_state(code) == ""
+    git("init", "-q")
+    (tmp_path / "b").touch()
+    git("add", "b")
+    git("commit", "-qm", "b")
+    assert git_state(code) == ""  # lies in a repository that doesn't track it
+    git("add", ".")
+    git("commit", "-qm", "a")
+    assert git_state(code) == git("rev-parse", "HEAD")
+    (code / "a.py").write_text("2")
+    assert git_state(code) == git("rev-parse", "HEAD") + "-dirty"

@@ -37,7 +37,8 @@ def stage(root: Path, source: Path, *, members: bool) -> None:
     """
     shutil.copytree(root / "docs", source, ignore=shutil.ignore_patterns("*.pyc", "__pycache__"))
     texts = [*root.glob("*.md"), *(root / "notebooks").rglob("*.md")]
-    for path in [*texts, *(root / "notebooks").rglob("*.csv"), *(root / "notebooks/images").iterdir()]:
+    files = [*(root / "notebooks").rglob("*.csv"), *(root / "notebooks/images").iterdir(), *root.glob("examples/*.py")]
+    for path in [*texts, *files]:
         target = source / path.relative_to(root)
         target.parent.mkdir(parents=True, exist_ok=True)
         if path.suffix == ".md":

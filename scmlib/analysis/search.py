@@ -15,19 +15,26 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 from numpy.typing import NDArray
 
 from scmlib.analysis.nearest import nearest
+from scmlib.analysis.statistics import bootstrap_bands
 from scmlib.data.images import read_pictures
 from scmlib.data.records import Record, image_files
 from scmlib.errors import BadInput
 from scmlib.exports.embeddings import Pictures, kept_embeddings, open_pictures
 from scmlib.inference import embed
-from scmlib.runs import Run, open_run
+from scmlib.ranking import similarities
+from scmlib.runs import Run, Study, open_run
 
 FALSE_MATCH_RATE = 1e-4  # a gallery of 1,000 other people then matches one photo in ten
 
 MOST = 2000  # pictures whose pairs are compared, two million pairs
+
+RATES = (1e-5, 1e-4, 1e-3, 1e-2)  # at which `open_set_rates` looks
+
+OUTCOMES = ("nobody_absent", "right_first", "wrong_first", "nobody_present")
 
 Floats = NDArray[np.float32]
 
@@ -213,3 +220,53 @@ def _impostors(
             pairs.append(impostor_pairs(theirs, others.identities, others.name))
     most = max(pairs, key=lambda some: len(some.similarity), default=None)
     return most if most and len(most.similarity) else None
+
+
+def open_set_rates(study: Study, rates: Sequence[float] = RATES, *, seed: int = 0) -> pd.DataFrame:
+    """How often a search says *nobody* rightly and wrongly, at several false-match rates.
+
+    Every query is searched twice: in the gallery without the pictures of its person, where *nobody* is right, and in
+    the whole gallery, where the person is there. As in `search` all cameras count. The second side's shares are the
+    detection and identification rate at rank 1 and what it misses (Phillips, Grother and Micheals, 2011, "Evaluation
+    Methods in Face Recognition").
+
+    Args:
+        study: open on data that say who is who.
+        rates: false-match rates, each of which chooses a threshold by the gallery's impostor pairs.
+        seed: of the impostors' draw and of the bootstrap.
+
+    Returns:
+        A row a rate: false_match_rate, threshold, queries; and the shares of the queries, in [0, 1], with the ends of
+        their 95 % bands over identities (`_low`, `_high`): nobody_absent (the person isn't there and nobody is found),
+        right_first, wrong_first and nobody_present (the person is there; the three add up to 1).
+
+    Raises:
+        BadInput: no two identities in the gallery, or no query whose person is there.
+    """
+    names = np.array([record.identity for record in study.data.gallery])
+    asked = np.array([record.identity for record in study.data.query])
+    impostors = impostor_pairs(study.evaluation.gallery, names, study.data.name, seed=seed)
+    there = np.isin(asked, names)
+    if not there.any() or not len(impostors.similarity):
+        raise BadInput(f"{study.data.name} can't be searched for known people: no query's person is in the gallery.")
+    others, best, right = [], [], []  # for each query: most similar other person; most similar of all; is it right?
+    query, gallery = (torch.from_numpy(side) for side in (study.evaluation.query[there], study.evaluation.gallery))
+    for rows, similarity in similarities(query, gallery):
+        same = torch.from_numpy(asked[there][rows, None] == names)
+        top = similarity.max(1)
+        best.append(top.values.clone())
+        right.append(same.gather(1, top.indices[:, None])[:, 0])
+        others.append(similarity.masked_fill(same, -torch.inf).amax(1))
+    strangers, first, hit = (torch.cat(parts).numpy() for parts in (others, best, right))
+    table = []
+    for rate in rates:
+        threshold = np.float32(impostors.threshold(rate))
+        reached = first >= threshold
+        outcomes = (strangers < threshold, reached & hit, reached & ~hit, ~reached)
+        shares = np.stack(outcomes).astype(float)  # (4, Q)
+        low, high = bootstrap_bands(shares, asked[there], seed=seed)
+        row = {"false_match_rate": rate, "threshold": float(threshold), "queries": int(there.sum())}
+        for name, *ends in zip(OUTCOMES, shares.mean(1), low, high, strict=True):
+            row |= dict(zip((name, f"{name}_low", f"{name}_high"), map(float, ends), strict=True))
+        table.append(row)
+    return pd.DataFrame(table)

@@ -157,3 +157,30 @@ def lists(study: Study, folder: Path, by: str, queries: int, top: int, seed: int
     shown = answer.queries.assign(path=[Path(path).name for path in answer.queries["path"]])
     click.echo(shown.to_string(index=False, float_format="{:.3f}".format))
     click.echo(f"Every image stands in {folder / f'lists_{by}.csv'}; drawn in {drawn}.")
+
+
+@click.command()
+@looking
+@json_option
+def openset(study: Study, folder: Path, as_json: bool) -> None:
+    """Ask how often `scm search` says nobody, rightly and wrongly, at several false-match rates."""
+    import pandas as pd
+
+    from scmlib.analysis.search import OUTCOMES, open_set_rates
+    from scmlib.files import write_atomically
+
+    table = open_set_rates(study, seed=study.settings.seed)
+    write_atomically(folder / "openset.csv", table.to_csv(index=False).encode())
+    if as_json:
+        click.echo(json.dumps({"dataset": study.data.name, "rows": records(table)}))
+        return
+    shown = pd.DataFrame({"false-match rate": table["false_match_rate"].map("{:.3%}".format)})
+    shown["threshold"] = table["threshold"].map("{:.2f}".format)
+    for name in OUTCOMES:
+        ends = table[[name, f"{name}_low", f"{name}_high"]].itertuples(index=False)
+        shown[name.replace("_", ", ")] = ["{:.0%} [{:.0%}, {:.0%}]".format(*values) for values in ends]
+    click.echo(shown.to_string(index=False))
+    click.echo(
+        f"{table['queries'].iloc[0]} queries, each searched without its person in the gallery (absent), and with. In "
+        f"brackets the 95 % band over identities. Stored in {folder / 'openset.csv'}."
+    )

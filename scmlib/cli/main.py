@@ -35,7 +35,7 @@ CHAPTERS = (
     (data.prepare, data.inspect),
     (training.train, training.recipes),
     (evaluation.evaluate, evaluation.masks),
-    (lists.search, lists.lists),
+    (lists.search, lists.openset, lists.lists),
     (questions.compare,),
     (exports.embed, exports.export),
     (analysis.scores, analysis.swap, analysis.occlusion, analysis.sensitivity, analysis.clinic, analysis.ablation),

@@ -11,13 +11,13 @@ from click.testing import CliRunner
 from numpy.typing import NDArray
 
 from scmlib import figures
-from scmlib.analysis.search import Impostors, impostor_pairs, search
+from scmlib.analysis.search import OUTCOMES, RATES, Impostors, impostor_pairs, open_set_rates, search
 from scmlib.cli.main import cli
 from scmlib.data.datasets import dataset_folder, open_dataset
 from scmlib.errors import BadInput
 from scmlib.figures.style import alt_text
 from scmlib.inference import embed
-from scmlib.runs import Run, open_run
+from scmlib.runs import Run, open_run, open_study
 
 
 def naive_pairs(embeddings: NDArray[np.float32], identities: list[int]) -> list[float]:
@@ -149,6 +149,31 @@ def test_search_for_scripts_and_for_people(mine: Run, data_root: Path, tmp_path:
     assert "A picture counts from -1.000 on" in said
     assert (tmp_path / "search.png").is_file()
     assert (tmp_path / "search_threshold.png").is_file()
+
+
+def test_open_set_rates_equal_a_loop_over_queries(run: Path, tmp_path: Path) -> None:
+    study = open_study(run)
+    table = open_set_rates(study, (0.01, 0.3))
+    gallery, names = study.evaluation.gallery, [record.identity for record in study.data.gallery]
+    pairs = np.array(naive_pairs(gallery, names), np.float32)
+    for row in table.to_dict("records"):
+        assert (pairs >= row["threshold"] + 1e-5).mean() <= row["false_match_rate"]
+        outcomes = []
+        for record, embedded in zip(study.data.query, study.evaluation.query, strict=True):
+            similarity = [float(embedded @ other) for other in gallery]
+            strangers = [value for value, name in zip(similarity, names, strict=True) if name != record.identity]
+            at = int(np.argmax(similarity))
+            reached, hit = similarity[at] >= row["threshold"], names[at] == record.identity
+            outcomes.append((max(strangers) < row["threshold"], reached and hit, reached and not hit, not reached))
+        for name, wanted in zip(OUTCOMES, np.mean(outcomes, 0), strict=True):
+            assert row[name] == pytest.approx(wanted), name
+            assert row[f"{name}_low"] <= row[name] <= row[f"{name}_high"]
+    assert table["queries"].iloc[0] == len(study.data.query)
+    asked = ["openset", str(run), "--out", str(tmp_path)]
+    answer = json.loads(CliRunner().invoke(cli, [*asked, "--json"], catch_exceptions=False).stdout)
+    assert [row["false_match_rate"] for row in answer["rows"]] == list(RATES)
+    assert "24 queries, each searched without its person" in CliRunner().invoke(cli, asked).stdout
+    assert (tmp_path / "openset.csv").is_file()
 
 
 def test_what_cannot_be_searched_is_said(mine: Run, data_root: Path, tmp_path: Path) -> None:

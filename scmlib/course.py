@@ -15,14 +15,26 @@ import numpy as np
 import pandas as pd
 import torch
 from IPython.display import display
+from ipywidgets import FloatSlider, IntSlider, SelectionSlider, ToggleButtons
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
-from data_prep.world import PRESETS, write_world
+from data_prep.world import PRESETS, VIEWS, read_settings, render, write_world
 from scmlib.data.datasets import ReidDataset, dataset_folder, open_dataset
+from scmlib.data.images import resize, to_float
 from scmlib.data.loading import PKSampler
+from scmlib.data.records import Record
+from scmlib.data.truth import truth_path
 from scmlib.demo import demo_settings
+from scmlib.evaluation import ranked_gallery
+from scmlib.explorers.calls import gallery_pictures
+from scmlib.explorers.drawings import draw_question
+from scmlib.explorers.facts import Ranker
+from scmlib.explorers.widgets import Explorer
 from scmlib.figures.comparisons import draw_guesses
 from scmlib.files import read_json, write_atomically
+from scmlib.inference import embed
+from scmlib.model import embedding_names
 from scmlib.run_folder import begun
 from scmlib.runs import Study, open_study
 from scmlib.settings import QUICK, Settings, recipe
@@ -99,6 +111,122 @@ def open_course(
     return study
 
 
+def lineup(
+    similarity: NDArray[np.float32], query: Record, gallery: Sequence[Record], length: int = 10, seed: int = 0
+) -> list[int]:
+    """Gallery positions to pick from: one true match, wrong pictures that are most similar to the query, and others.
+
+    Args:
+        similarity: (G,) of the query to every gallery picture.
+        query: its record; it has a true match.
+        gallery: the records.
+        length: pictures in all; half of the wrong ones are the most similar, the rest is drawn by chance.
+        seed: of what is drawn by chance, and of the order.
+    """
+    rng = np.random.default_rng(seed)
+    order, hits = ranked_gallery(similarity, query, gallery, len(gallery))
+    right, wrong = ([i for i, hit in zip(order, hits, strict=True) if hit == wanted] for wanted in (True, False))
+    near, far = wrong[: length // 2], wrong[length // 2 :]
+    chosen = [*rng.choice(right, 1), *near, *rng.choice(far, min(len(far), length - 1 - len(near)), replace=False)]
+    return [int(i) for i in rng.permutation(chosen)]
+
+
+def wrong_hits(
+    similarity: NDArray[np.float32], queries: Sequence[Record], gallery: Sequence[Record], data: ReidDataset
+) -> dict[str, float]:
+    """What a method's wrong first hits share with their queries, beside the whole gallery, which a blind choice hits.
+
+    Args:
+        similarity: (Q, G).
+        queries: Q records.
+        gallery: G records.
+        data: says whether cameras count, and, if it was drawn, what stands in front.
+
+    Returns:
+        Shares in [0, 1] by what they are of; 0 of no wrong hit at all. No cameras and no occluders where the data know
+        of none.
+    """
+    first = [gallery[ranked_gallery(row, q, gallery, 1)[0][0]] for row, q in zip(similarity, queries, strict=True)]
+    wrong = [(hit, query) for hit, query in zip(first, queries, strict=True) if hit.identity != query.identity]
+    shares: dict[str, float] = {}
+    if data.layout.camera_rule:
+        shares["wrong hits: the query's camera"] = mean([hit.camera == query.camera for hit, query in wrong])
+        shares["gallery: the query's camera"] = mean([r.camera == q.camera for q in queries for r in gallery])
+    if truth_path(gallery[0].path).is_file():
+        table = pd.read_csv(data.root / "ground_truth" / "images.csv")
+        hidden = {data.root / file for file, share in zip(table["file"], table["hidden"], strict=True) if share > 0}
+        shares["wrong hits: something in front"] = mean([hit.path in hidden for hit, _ in wrong])
+        shares["gallery: something in front"] = mean([record.path in hidden for record in gallery])
+    return shares
+
+
+def batch_facts(
+    sampler: Callable[[NDArray[np.int64], int, int, np.random.Generator], Sequence[int] | None],
+) -> Callable[[Sequence[int], int, int], list[float] | None]:
+    """A function that says what a sampler's batches are like: how it draws them doesn't matter.
+
+    Args:
+        sampler: from labels, P, K and a generator to positions of a batch.
+
+    Returns:
+        From labels, P and K to six numbers: pictures in the batch, people, the least and the most pictures of one,
+        different pictures, and 1 if other seeds give other batches; None where the sampler gives nothing.
+    """
+
+    def facts(labels: Sequence[int], P: int, K: int) -> list[float] | None:
+        batches = [sampler(np.array(labels), P, K, np.random.default_rng(seed)) for seed in range(8)]
+        drawn = [[int(i) for i in batch] for batch in batches if batch is not None]
+        if not drawn:
+            return None
+        counts = np.unique(np.array(labels)[drawn[0]], return_counts=True)[1]
+        different = len({tuple(sorted(batch)) for batch in drawn}) > 1
+        return [len(drawn[0]), len(counts), min(counts), max(counts), len(set(drawn[0])), float(different)]
+
+    return facts
+
+
+def mean(values: Sequence[bool]) -> float:
+    """The share that is true; 0 of none."""
+    return float(np.mean(values)) if len(values) else 0.0
+
+
+def explore_world(study: Study) -> Explorer:
+    """Draw a query of the study's world to order, and see how the network ranks the gallery for it.
+
+    Args:
+        study: of a drawn world.
+
+    Raises:
+        BadInput: data that weren't drawn.
+    """
+    world, (first, *others) = read_settings(study.data.root), sorted({q.identity for q in study.data.query})
+    ranker = Ranker(study, tuple(range(len(embedding_names(study.settings.num_part)))))
+    gallery = gallery_pictures(study)
+
+    def draw(person: int, camera: int, view: str, occluder: str, hidden: float, chance: int) -> Figure:
+        span = (round(hidden - 0.025, 3), round(hidden + 0.025, 3))
+        image, truth, facts = render(
+            replace(world, hidden=span), "query", person, chance, camera=camera, view=view, occluder=occluder
+        )
+        picture = resize(torch.from_numpy(image).permute(2, 0, 1), study.model.image_size)
+        embedded = ranker.part(embed(study.model, to_float(picture[None])))[0]
+        query = Record(Path(f"person {person} under camera {camera}"), person, camera, -1)
+        return draw_question(picture, truth, facts["hidden"], ranker.listing(query, embedded, 6), gallery)
+
+    kinds = [("nothing", ""), *((kind, kind) for kind in world.test_kinds)]
+    return Explorer(
+        draw,
+        {
+            "person": SelectionSlider(description="person", options=[first, *others]),
+            "camera": IntSlider(1, 1, world.cameras, description="camera"),
+            "view": ToggleButtons(description="view", options=VIEWS),
+            "occluder": ToggleButtons(description="occluder", options=kinds),
+            "hidden": FloatSlider(0.3, min=0.1, max=0.6, step=0.05, description="hidden share"),
+            "chance": IntSlider(0, 0, 9, description="chance"),
+        },
+    )
+
+
 def shortened(settings: Settings, data: ReidDataset, quick: bool) -> Settings:
     """A recipe cut down to a few minutes on two cores, or, if quick, to seconds on a small tree."""
     if quick:
@@ -139,16 +267,18 @@ def compare(
     return draw_guesses({name: guesses.get(name) for name in found}, found, unit)
 
 
-def keep_sketch(runs: str | Path, sketch: Mapping[str, Sequence[float | None]]) -> Path:
+def keep_sketch(runs: str | Path, sketch: Mapping[str, Sequence[float | None]]) -> None:
     """Keep a learner's sketch of the course's last figure with the runs, for the notebook that draws it.
+
+    An empty one isn't kept, and takes nothing's place.
 
     Args:
         runs: the folder of all runs.
         sketch: a metric in [0, 1] at each share of `SHARES`, by the curve's name; None where nothing was guessed.
     """
-    path = Path(runs) / SKETCH
-    write_atomically(path, json.dumps({name: list(values) for name, values in sketch.items()}).encode())
-    return path
+    if any(value is not None for values in sketch.values() for value in values):
+        content = json.dumps({name: list(values) for name, values in sketch.items()})
+        write_atomically(Path(runs) / SKETCH, content.encode())
 
 
 def kept_sketch(runs: str | Path) -> dict[str, list[float | None]]:

@@ -5,7 +5,7 @@ From single things to a folder of images, each module using only those above it:
 `settings`; `rendering` (one image, or a pair with and without its occluder); `folder` (a world on disk).
 """
 
-from data_prep.world.folder import draw_world, read_pair, write_world
+from data_prep.world.folder import draw_world, read_pair, read_settings, write_world
 from data_prep.world.identities import Attributes
 from data_prep.world.occluders import KINDS
 from data_prep.world.pedestrian import POSES, VIEWS
@@ -25,6 +25,7 @@ __all__ = [
     "draw_world",
     "identities",
     "read_pair",
+    "read_settings",
     "render",
     "render_pair",
     "write_world",

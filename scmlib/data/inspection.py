@@ -1,6 +1,6 @@
 """What is off about a data set, told before an hour of training: counts, files, splits, matches, duplicates.
 
-Lesson: notebooks/01_data_preparation.ipynb.
+Lesson: notebooks/A1_data_sets_and_own_pictures.ipynb.
 """
 
 from __future__ import annotations

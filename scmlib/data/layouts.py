@@ -3,7 +3,7 @@
 The synthetic world, the twelve data sets of the paper, and three benchmarks of occluded and partial pictures, which are
 for testing alone: models that are tested on them are trained elsewhere, on Market-1501 in the papers.
 
-Lesson: notebooks/01_data_preparation.ipynb.
+Lesson: notebooks/A1_data_sets_and_own_pictures.ipynb.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 File lists are sorted, and other files (Thumbs.db, readme) are passed over. Identities are whole numbers.
 
-Lesson: notebooks/01_data_preparation.ipynb.
+Lesson: notebooks/A1_data_sets_and_own_pictures.ipynb.
 """
 
 from __future__ import annotations

@@ -6,8 +6,8 @@ shortcuts, so that whoever has no mouse moves, copies or cuts cells instead (ipy
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from functools import lru_cache
+from collections.abc import Iterable, Sequence
+from functools import lru_cache, partial
 from pathlib import Path
 
 import torch
@@ -17,9 +17,9 @@ from matplotlib.figure import Figure
 from scmlib.analysis.occluders import KINDS, LARGEST, occlude
 from scmlib.data.truth import read_truth
 from scmlib.errors import BadInput
-from scmlib.explorers.drawings import Gallery, draw_lab, draw_listing, draw_mask_facts
+from scmlib.explorers.drawings import Gallery, draw_lab, draw_lineup, draw_listing, draw_mask_facts
 from scmlib.explorers.facts import MaskFacts, Probe, Ranker, mask_facts, probe
-from scmlib.explorers.widgets import Explorer
+from scmlib.explorers.widgets import Explorer, put_pictures
 from scmlib.figures.masks import draw_prior
 from scmlib.figures.training import draw_schedule
 from scmlib.model import embedding_names
@@ -60,7 +60,7 @@ def _matched(study: Study) -> list[int]:
     return [i for i, q in enumerate(study.data.query) if cameras.get(q.identity, set()) - {q.camera}]
 
 
-def _gallery(study: Study) -> Gallery:
+def gallery_pictures(study: Study) -> Gallery:
     """The gallery's pictures by position, those last seen kept."""
     return lru_cache(16 * KEPT)(lambda position: study.pictures([study.data.gallery[position]])[0])
 
@@ -137,7 +137,10 @@ def occlusion_lab(run: Study | str | Path, dataset: str = "", dataset_root: str 
     """
     study = _opened(run, dataset, dataset_root)
     queries = study.data.query
-    ranker, gallery = Ranker(study, tuple(range(len(embedding_names(study.settings.num_part))))), _gallery(study)
+    ranker, gallery = (
+        Ranker(study, tuple(range(len(embedding_names(study.settings.num_part))))),
+        gallery_pictures(study),
+    )
 
     def look(query: int, image: torch.Tensor, occluder: torch.Tensor) -> Probe:
         return probe(ranker, queries[query], image, occluder, SHOWN - 2)
@@ -182,7 +185,7 @@ def explore_ranking(run: Study | str | Path, dataset: str = "", dataset_root: st
     study = _opened(run, dataset, dataset_root)
     names = embedding_names(study.settings.num_part)
     keys = [name.replace(" ", "_") for name in names]
-    ranker, gallery = lru_cache(KEPT)(lambda chosen: Ranker(study, chosen)), _gallery(study)
+    ranker, gallery = lru_cache(KEPT)(lambda chosen: Ranker(study, chosen)), gallery_pictures(study)
 
     def draw(query: int, **ticked: bool) -> Figure:
         chosen = tuple(i for i, key in enumerate(keys) if ticked[key])
@@ -193,6 +196,21 @@ def explore_ranking(run: Study | str | Path, dataset: str = "", dataset_root: st
 
     boxes = {key: Checkbox(True, description=name) for key, name in zip(keys, names, strict=True)}
     return Explorer(draw, {"query": _query_control(study), **boxes})
+
+
+def find_her(query: torch.Tensor, candidates: torch.Tensor, right: Sequence[bool]) -> Explorer:
+    """Pick the picture that shows the query's person: each button carries one of the pictures.
+
+    Args:
+        query: (3, H, W) uint8.
+        candidates: (N, 3, H, W) uint8.
+        right: whether each shows the query's identity.
+    """
+    numbers = [("none", 0), *((str(number), number) for number in range(1, len(candidates) + 1))]
+    buttons = ToggleButtons(description="pick", options=numbers, tooltips=[f"picture {name}" for name, _ in numbers])
+    explorer = Explorer(partial(draw_lineup, query, candidates, right), {"pick": buttons})
+    explorer.children = (*explorer.children, put_pictures(buttons, candidates))
+    return explorer
 
 
 def explore_prior() -> Explorer:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 from torch import Tensor
 
 from scmlib.analysis.mask_scores import lift
@@ -136,6 +137,45 @@ def draw_lab(before: Probe, after: Probe, gallery: Gallery, *, height: float = 1
     return draw_panels(
         rows, f"A query before and after it is hidden. {'; '.join(told)}. {text}", height=height, text=text
     )
+
+
+def draw_lineup(query: Tensor, candidates: Tensor, right: Sequence[bool], pick: int = 0) -> Figure:
+    """A query and numbered pictures, one or more of which show the same person; a pick is framed, right or wrong.
+
+    Args:
+        query: (3, H, W) uint8.
+        candidates: (N, 3, H, W) uint8.
+        right: whether each shows the query's identity.
+        pick: number of the picture picked, from 1; 0 for none, and then nothing tells which is right.
+    """
+    signs = {True: "\N{CHECK MARK} her", False: "\N{BALLOT X} not her"}
+    panels = [
+        Panel(picture, f"{number}", signs[hit] if number == pick else "", FRAMES[hit] if number == pick else "")
+        for number, (picture, hit) in enumerate(zip(candidates, right, strict=True), 1)
+    ]
+    half = -(-len(panels) // 2)
+    verdict = f"Number {pick} is {'right' if right[pick - 1] else 'wrong'}." if pick else "Nothing is picked yet."
+    alt = f"A query and {len(panels)} numbered gallery pictures in two rows. {verdict}"
+    return draw_panels([[Panel(query, "query"), *panels[:half]], [Panel(query, "query"), *panels[half:]]], alt)
+
+
+def draw_question(
+    picture: Tensor, truth: NDArray[np.uint8], hidden: float, listing: Listing, gallery: Gallery
+) -> Figure:
+    """A query drawn on demand, what its pixels show, and the head of its ranked list.
+
+    Args:
+        picture: (3, H, W) uint8.
+        truth: (H', W') index map.
+        hidden: share of the person that the occluder hides.
+        listing: its ranked list.
+        gallery: the picture at a position of the gallery.
+    """
+    facts = f"similarity to the nearest true match {listing.similarity:.2f}, first true match at rank {listing.rank}"
+    text = f"{hidden:.0%} of the person hidden; {facts}; average precision {listing.ap:.0%}."
+    alt = f"A drawn query, its index map and its first {len(listing.head)} gallery images. {text}"
+    question = [Panel(picture, "query"), Panel(coloured(truth, REGION_MAP), "truth", "grey: occluder")]
+    return draw_panels([[*question, *_listed(listing, gallery)]], alt, height=2.2, text=text)
 
 
 def draw_listing(query: Tensor, listing: Listing, gallery: Gallery, ranking: Ranking, names: Sequence[str]) -> Figure:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import html as escape
+import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,9 +12,11 @@ from typing import Any
 from ipywidgets import HTML, Box, Layout, SelectionSlider, ToggleButtons, VBox
 from ipywidgets.widgets.widget_description import DescriptionWidget
 from matplotlib.figure import Figure
+from PIL import Image
+from torch import Tensor
 
 from scmlib.errors import BadInput
-from scmlib.figures.style import html
+from scmlib.figures.style import html, to_array
 
 MANY = 20  # options, from which on a slider has a long bar
 
@@ -43,6 +47,29 @@ def _fit(control: DescriptionWidget) -> None:
 
 def _said(value: object) -> str:
     return {True: "on", False: "off"}[value] if isinstance(value, bool) else str(value)
+
+
+def put_pictures(buttons: ToggleButtons, pictures: Tensor) -> HTML:
+    """Let buttons carry pictures, so that a picture is what one clicks on; keys move them as before.
+
+    Args:
+        buttons: the first stands for no picture.
+        pictures: (N, 3, H, W) uint8, for the others.
+
+    Returns:
+        What must stand beside the buttons: the style that holds the pictures.
+    """
+    name = f"scmlib-{buttons.model_id}"
+    shape = "width: 72px; height: 144px; background-size: cover; color: white; text-shadow: 0 0 4px black"
+    rules = [f".{name} .widget-toggle-button:nth-child(n + 2) {{ {shape}; }}"]
+    for place, picture in enumerate(to_array(pictures), 2):
+        buffer = io.BytesIO()
+        Image.fromarray(picture).save(buffer, "webp", quality=80)
+        url = f"url(data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()})"
+        rules.append(f".{name} .widget-toggle-button:nth-child({place}) {{ background-image: {url}; }}")
+    buttons.add_class(name)
+    buttons.layout.width = "100%"
+    return HTML(f"<style>{' '.join(rules)}</style>")
 
 
 class Explorer(VBox):  # type: ignore[misc]  # ipywidgets has no types

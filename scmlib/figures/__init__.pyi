@@ -3,6 +3,7 @@ from .comparisons import draw_comparison as draw_comparison
 from .comparisons import draw_growth as draw_growth
 from .comparisons import draw_guesses as draw_guesses
 from .comparisons import draw_intervals as draw_intervals
+from .comparisons import draw_sketch as draw_sketch
 from .comparisons import draw_spread as draw_spread
 from .comparisons import growth_exponent as growth_exponent
 from .data import draw_gates as draw_gates

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from scmlib.analysis.verdicts import MARGIN, ablation_summary
-from scmlib.figures.style import CONTROL, PLAIN, RIGHT, SCM, folded, new_figure, rows_height, series
+from scmlib.figures.style import CONTROL, MARKERS, PLAIN, RIGHT, SCM, folded, new_figure, rows_height, series
 
 sns = lazy_loader.load("seaborn")  # loads when first drawn with: it takes as long to import as torch
 
@@ -82,6 +82,37 @@ def draw_guesses(guesses: Mapping[str, float | None], outcomes: Mapping[str, flo
         Line2D([], [], ls="", marker="o", color=RIGHT, label="outcome"),
     ]
     figure.legend(handles=handles, loc="outside right center", frameon=False)
+    sns.despine(ax=axes)
+    return figure
+
+
+def draw_sketch(
+    shares: Sequence[float],
+    sketch: Mapping[str, Sequence[float | None]],
+    found: Mapping[str, Sequence[float]] | None = None,
+) -> Figure:
+    """A learner's sketch of a metric against the hidden share, broken and hollow, and what was found, if given.
+
+    Args:
+        shares: of the visible person, hidden on purpose.
+        sketch: a metric in [0, 1] at each share, by the curve's name, the method first; None where nothing was guessed.
+        found: the same, measured; none if not given.
+    """
+    told = []
+    figure = new_figure(9, 4)
+    axes = figure.subplots()
+    for kind, curves, dash, fill in (("sketched", sketch, "--", "white"), ("found", found or {}, "-", None)):
+        for (name, values), colour, marker in zip(curves.items(), (SCM, CONTROL), MARKERS, strict=False):
+            known = [(x, y) for x, y in zip(shares, values, strict=True) if y is not None]
+            told += [f"{name}, {kind}: {', '.join(f'{y:.0%} at {x:.0%}' for x, y in known) or 'nothing yet'}"]
+            (line,) = axes.plot([x for x, _ in known], [y for _, y in known], dash, label=f"{name}, {kind}")
+            line.set(color=colour, marker=marker, markerfacecolor=fill or colour)
+    figure.set_label(f"mAP against the share of the visible person that is hidden. {'; '.join(told)}.")
+    axes.set(xlim=(min(shares) - 0.02, max(shares) + 0.02), ylim=(0, 1), xticks=list(shares))
+    axes.set(xlabel="hidden share of the visible person", ylabel="mAP")
+    axes.xaxis.set_major_formatter(mpl.ticker.PercentFormatter(1, decimals=0))
+    axes.yaxis.set_major_formatter(mpl.ticker.PercentFormatter(1))
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside right center", frameon=False)
     sns.despine(ax=axes)
     return figure
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,21 +17,28 @@ from scmlib import course
 from scmlib.course import (
     SHARES,
     STEPS,
+    batch_facts,
     check,
     compare,
+    explore_world,
     keep_sketch,
     kept_sketch,
+    lineup,
     open_course,
     open_course_data,
     say,
     shortened,
     show_source,
+    wrong_hits,
 )
 from scmlib.data.datasets import open_dataset
 from scmlib.data.loading import PKSampler
+from scmlib.data.records import Record
+from scmlib.data.truth import OCCLUDER, read_truth
 from scmlib.errors import BadInput
 from scmlib.figures.style import alt_text
 from scmlib.mask import clamp_unit, striped_prior
+from scmlib.runs import open_study
 from scmlib.settings import recipe
 from tests.trees import write_tree
 
@@ -96,7 +104,36 @@ def test_a_sketch_is_kept_with_the_runs(tmp_path: Path) -> None:
     assert kept_sketch(tmp_path / "runs") == {}
     sketch: dict[str, list[float | None]] = {"with masks": [0.8, 0.7, 0.6, None, 0.2], "without": [None] * len(SHARES)}
     keep_sketch(tmp_path / "runs", sketch)
+    keep_sketch(tmp_path / "runs", {name: [None] * len(SHARES) for name in sketch})  # an empty one
     assert kept_sketch(tmp_path / "runs") == sketch
+
+
+def test_wrong_hits_are_held_against_the_whole_gallery(data_root: Path) -> None:
+    data = open_dataset("synthetic", data_root)
+    queries, gallery = data.query[:2], data.gallery
+    others = [i for i, r in enumerate(gallery) if r.identity not in {q.identity for q in queries}]
+    same, other = (
+        next(i for i in others if (gallery[i].camera == queries[0].camera) is wanted) for wanted in (True, False)
+    )
+    similarity = np.zeros((2, len(gallery)), np.float32)
+    similarity[0, same] = similarity[1, other] = 1
+    shares = wrong_hits(similarity, queries, gallery, data)
+    hits = [gallery[same], gallery[other]]
+    wanted = np.mean([hit.camera == q.camera for hit, q in zip(hits, queries, strict=True)])
+    covered = [bool((read_truth([r.path]) == OCCLUDER).any()) for r in (*hits, *gallery)]
+    assert shares["wrong hits: the query's camera"] == wanted
+    assert shares["gallery: the query's camera"] == np.mean([r.camera == q.camera for q in queries for r in gallery])
+    assert shares["wrong hits: something in front"] == np.mean(covered[:2])
+    assert shares["gallery: something in front"] == np.mean(covered[2:])
+
+
+def test_batch_facts_tell_a_pk_batch_from_others() -> None:
+    labels = [0, 0, 0, 1, 1, 1, 2, 2, 2]
+    fixed = batch_facts(lambda labels, P, K, rng: [0, 1, 3, 4])
+    drawn = batch_facts(lambda labels, P, K, rng: [0, 0, *rng.choice([3, 4, 5], 2, replace=False)])
+    assert fixed(labels, 2, 2) == [4, 2, 2, 2, 4, 0]
+    assert drawn(labels, 2, 2) == [4, 2, 2, 2, 3, 1]
+    assert batch_facts(lambda labels, P, K, rng: None)(labels, 2, 2) is None
 
 
 def test_guesses_stand_beside_outcomes(capsys: pytest.CaptureFixture[str]) -> None:
@@ -116,6 +153,37 @@ def test_prose_and_source_are_shown_to_pages_with_and_without_markdown(monkeypat
     code = "return torch.where((x >= 0) & (x <= 1), x, x.detach().clamp(0, 1))\n\n\nreturn prior"
     for data, text in zip(shown, ("**7** of 10.", f"```python\n{code}\n```"), strict=True):
         assert data == {"text/markdown": text, "text/plain": text}
+
+
+def test_a_lineup_holds_one_true_match_and_the_most_similar_others() -> None:
+    query = Record(Path(), 1, 1, -1)
+    gallery = [Record(Path(), i % 4, i % 3, -1) for i in range(24)]
+    similarity = np.linspace(1, 0, 24, dtype=np.float32)
+    chosen = lineup(similarity, query, gallery, 7)
+    assert len(set(chosen)) == len(chosen) == 7
+    assert sum(gallery[i].identity == 1 for i in chosen) == 1
+    assert not any((gallery[i].identity, gallery[i].camera) == (1, 1) for i in chosen)
+    assert {0, 2, 3} <= set(chosen)  # the most similar of others
+    assert chosen == lineup(similarity, query, gallery, 7) != lineup(similarity, query, gallery, 7, seed=1)
+    few = [Record(Path(), 1, 2, -1), Record(Path(), 2, 2, -1)]
+    assert sorted(lineup(similarity[:2], query, few)) == [0, 1]
+
+
+def test_the_world_is_drawn_to_order(run: Path) -> None:
+    explorer = explore_world(open_study(run))
+    assert explorer.message.value == ""
+    for name, value in {"camera": 2, "view": "back", "occluder": "vehicle", "hidden": 0.5, "chance": 3}.items():
+        before = explorer.picture.value
+        explorer.controls[name].value = value
+        assert explorer.message.value == ""
+        assert explorer.picture.value != before, name
+    share = re.search(r"(\d+)% of the person hidden", explorer.picture.value)
+    assert share
+    assert 47 <= int(share[1]) <= 53
+    assert [title for title, _ in explorer.filmstrip(hidden=[0.1, 0.4]).frames] == [
+        "hidden share 0.1",
+        "hidden share 0.4",
+    ]
 
 
 def test_a_short_training_of_other_data_keeps_to_its_steps(tmp_path: Path) -> None:

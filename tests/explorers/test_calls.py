@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from ipywidgets import Checkbox, SelectionSlider, ToggleButtons
 
-from scmlib import explore_masks, explore_prior, explore_ranking, explore_schedule, occlusion_lab
+from scmlib import explore_masks, explore_prior, explore_ranking, explore_schedule, find_her, occlusion_lab
 from scmlib.data.datasets import open_dataset
 from scmlib.errors import BadInput
 from scmlib.explorers.widgets import ERROR, Explorer
@@ -24,7 +24,17 @@ from scmlib.figures.training import draw_schedule
 from scmlib.runs import Study
 from tests.trees import write_tree
 
+
+def her(study: Study) -> Explorer:
+    """A query, a picture of the same person and two of others."""
+    query = study.data.query[0]
+    others = [r for r in study.data.gallery if r.identity != query.identity][:2]
+    match = next(r for r in study.data.gallery if (r.identity, r.camera != query.camera) == (query.identity, True))
+    return find_her(study.pictures([query])[0], study.pictures([*others, match]), [False, False, True])
+
+
 OPENERS: dict[str, Callable[[Study], Explorer]] = {
+    "her": her,
     "masks": explore_masks,
     "lab": occlusion_lab,
     "ranking": explore_ranking,
@@ -60,6 +70,16 @@ def test_every_control_over_its_range(name: str, study: Study) -> None:
         assert len(pictures) > 1, key
         control.value = before
     assert re.search(r'<img src="data:image/webp;base64,[^"]+" alt="[^"]{20,}', explorer.picture.value)
+
+
+def test_a_click_on_a_picture_says_whether_it_is_her(study: Study) -> None:
+    explorer = her(study)
+    (style,) = re.findall(r"<style>(.*)</style>", explorer.children[-1].value)
+    assert len(re.findall(r"nth-child\(\d\) {{? background-image: url\(data:image/webp", style)) == 3
+    assert "her" not in explorer.picture.value.replace("Nothing", "")
+    for pick, said in ((1, "Number 1 is wrong."), (3, "Number 3 is right."), (0, "Nothing is picked yet.")):
+        explorer.controls["pick"].value = pick
+        assert said in explorer.picture.value
 
 
 def test_filters_narrow_the_images(study: Study) -> None:

@@ -47,6 +47,16 @@ def listed(height: int, width: int, length: int, parts: int) -> Callable[[], Fig
     return partial(drawings.draw_listing, query, listing(length), lambda position: query, RANKING, names)
 
 
+def lineup(count: int, height: int, width: int, pick: int) -> Callable[[], Figure]:
+    candidates = pictures(count, height, width)
+    return partial(drawings.draw_lineup, candidates[0], candidates, [i == 1 for i in range(count)], pick)
+
+
+def question(height: int, width: int, length: int) -> Callable[[], Figure]:
+    picture, answer = pictures(1, height, width)[0], truth(1, height, width)[0]
+    return partial(drawings.draw_question, picture, answer, 0.25, listing(length), lambda position: picture)
+
+
 EXAMPLES: dict[str, dict[str, tuple[Callable[[], Figure], str]]] = {
     "draw_mask_facts": {
         "usual": (partial(drawings.draw_mask_facts, facts(3, 96, 48, True), part=2, cell=(1, 2)), "In cell 1, 2"),
@@ -57,6 +67,16 @@ EXAMPLES: dict[str, dict[str, tuple[Callable[[], Figure], str]]] = {
         "usual": (lab(96, 48, 6), "before: similarity to the nearest true match 0.75"),
         "one tall": (lab(*TALL, 1), "1 of the first 1 right"),
         "wide": (lab(*WIDE, 2), "25% of the picture hidden"),
+    },
+    "draw_lineup": {
+        "usual": (lineup(10, 96, 48, 0), "Nothing is picked yet."),
+        "right": (lineup(4, *TALL, 2), "Number 2 is right."),
+        "wrong": (lineup(5, *WIDE, 5), "Number 5 is wrong."),
+    },
+    "draw_question": {
+        "usual": (question(96, 48, 6), "25% of the person hidden"),
+        "one tall": (question(*TALL, 1), "first 1 gallery images"),
+        "wide": (question(*WIDE, 2), "first true match at rank 1"),
     },
     "draw_listing": {
         "usual": (listed(96, 48, 8, 3), f"mAP {RANKING.mAP:.1%}"),

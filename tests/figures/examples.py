@@ -397,6 +397,14 @@ EXAMPLES: dict[str, dict[str, Example]] = {
         "one tall": (partial(figures.draw_sheet, pictures(1, *TALL), 1), "1 images, 1 in a row"),
         "wide": (partial(figures.draw_sheet, pictures(3, *WIDE), 2), "3 images, 2 in a row"),
     },
+    "draw_sketch": {
+        "empty": (partial(figures.draw_sketch, (0, 0.5), {"ours": [None, None]}), "ours, sketched: nothing yet"),
+        "found": (
+            partial(figures.draw_sketch, (0, 0.5), {"ours": [0.8, 0.2], "theirs": [None, 0.1]}, {"ours": [0.7, 0.6]}),
+            "theirs, sketched: 10% at 50%; ours, found: 70% at 0%, 60% at 50%",
+        ),
+        "long": (partial(figures.draw_sketch, (0, 1), {"a curve": [0, 1]}, {"a curve": [1, 0]}), "sketched: 0% at 0%"),
+    },
     "draw_spread": {
         "usual": (
             partial(figures.draw_spread, [0.7, 0.8], 0.75, "mAP"),

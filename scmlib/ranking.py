@@ -9,7 +9,7 @@ Lesson: notebooks/04_occlusion_evaluation.ipynb.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -121,7 +121,30 @@ def rank(
     if query_cams is not None and gallery_cams is not None:
         cams = np.asarray(query_cams), np.asarray(gallery_cams)
     check_sides(query, gallery, identities=ids, cameras=cams)
-    positions = match_positions(query, gallery, ids, cams)
+    return rank_similarities(similarities(query, gallery), *ids, *(cams or (None, None)))
+
+
+def rank_similarities(
+    blocks: Iterable[tuple[slice, Tensor]],
+    query_ids: NDArray[Any],
+    gallery_ids: NDArray[Any],
+    query_cams: NDArray[Any] | None = None,
+    gallery_cams: NDArray[Any] | None = None,
+) -> Ranking:
+    """`rank` by similarities that come from elsewhere, for distances that no dot product gives.
+
+    Args:
+        blocks: which queries, in order, and their similarities (q, G) to the whole gallery, as `similarities` yields.
+        query_ids: (Q,) identities.
+        gallery_ids: (G,) identities.
+        query_cams: (Q,) cameras; None: no cross-camera rule.
+        gallery_cams: (G,) cameras; None: no cross-camera rule.
+
+    Raises:
+        BadInput: no query with a true match.
+    """
+    cams = None if query_cams is None or gallery_cams is None else (query_cams, gallery_cams)
+    positions = positions_among(blocks, (query_ids, gallery_ids), cams)
     if not (positions >= 0).any():
         raise BadInput(
             "No query has a true match in the gallery: every match is of the query's own camera, or the splits don't "
@@ -182,19 +205,29 @@ def match_positions(
     Returns:
         (Q, n) 0-based, ascending; n is the largest number of matches of a query, and -1 fills shorter rows.
     """
+    return positions_among(similarities(query, gallery), ids, cams, best)
+
+
+def positions_among(
+    blocks: Iterable[tuple[slice, Tensor]],
+    ids: tuple[NDArray[Any], NDArray[Any]],
+    cams: tuple[NDArray[Any], NDArray[Any]] | None,
+    best: int | None = None,
+) -> Integers:
+    """`match_positions` of similarities that come from elsewhere, see `rank_similarities`."""
     order = np.argsort(ids[1], kind="stable")  # images of one identity side by side
     starts, ends = (np.searchsorted(ids[1], ids[0], side, sorter=order) for side in ("left", "right"))
     found = []
-    for rows, similarity in similarities(query, gallery):
+    for rows, similarity in blocks:
         at = starts[rows, None] + np.arange((ends - starts)[rows].max())
         inside = at < ends[rows, None]
         own = order[np.minimum(at, len(order) - 1)]  # (q, w): gallery images of the query's identity, then a filling
         match = inside & (cams[0][rows, None] != cams[1][own]) if cams else inside
         theirs = torch.from_numpy(own), torch.from_numpy(inside), torch.from_numpy(match)
-        found.append(_positions(similarity, *theirs, best))
-    positions = np.full((len(query), max(block.shape[1] for block in found)), -1)
-    for start, block in zip(range(0, len(query), BLOCK), found, strict=True):
-        positions[start : start + len(block), : block.shape[1]] = block
+        found.append((rows, _positions(similarity, *theirs, best)))
+    positions = np.full((len(ids[0]), max(block.shape[1] for _, block in found)), -1)
+    for rows, block in found:
+        positions[rows, : block.shape[1]] = block
     return positions
 
 

@@ -1,5 +1,6 @@
 from .comparisons import draw_ablation as draw_ablation
 from .comparisons import draw_comparison as draw_comparison
+from .comparisons import draw_distances as draw_distances
 from .comparisons import draw_growth as draw_growth
 from .comparisons import draw_guesses as draw_guesses
 from .comparisons import draw_intervals as draw_intervals
@@ -63,3 +64,4 @@ from .training import draw_network as draw_network
 from .training import draw_schedule as draw_schedule
 from .training import draw_training as draw_training
 from .training import draw_triplets as draw_triplets
+from .verification import draw_verification as draw_verification

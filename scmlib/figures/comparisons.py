@@ -246,3 +246,47 @@ def draw_comparison(metrics: pd.DataFrame, queries: pd.DataFrame, names: tuple[s
     for axes in (bands, curve):
         sns.despine(ax=axes)
     return figure
+
+
+def difference_panels(figure: Figure, table: pd.DataFrame, names: Sequence[str], panels: Mapping[str, str]) -> None:
+    """Differences of some metrics with their bands, a panel a metric and a row a name.
+
+    Args:
+        figure: to be filled.
+        table: a row a name, with the columns METRIC_difference, METRIC_low and METRIC_high.
+        names: of the rows.
+        panels: titles by metric.
+    """
+    at = np.arange(len(table))
+    for axes, (metric, title) in zip(figure.subplots(1, len(panels), sharey=True), panels.items(), strict=True):
+        apart = table[f"{metric}_difference"]
+        reach = np.stack([apart - table[f"{metric}_low"], table[f"{metric}_high"] - apart])
+        axes.errorbar(apart, at, xerr=reach, fmt="o", color=CONTROL, capsize=4, lw=2, ms=6)
+        axes.axvline(0, color=SCM, lw=1.5, zorder=0)
+        axes.set(title=title, ylim=(len(table) - 0.5, -0.5))
+        axes.set_yticks(at, names)
+        axes.xaxis.set_major_formatter(mpl.ticker.PercentFormatter(1, decimals=0))
+        axes.xaxis.set_major_locator(mpl.ticker.MaxNLocator(5))
+        sns.despine(ax=axes)
+
+
+def draw_distances(table: pd.DataFrame) -> Figure:
+    """What mAP, rank-1 and mINP gain or lose by another distance of the same embeddings, with bands over identities.
+
+    Args:
+        table: what `compare_distances` gives.
+    """
+    metrics = {"mAP": "mAP", "top1": "rank-1", "mINP": "mINP"}
+    own, others = table.iloc[0], table.iloc[1:]
+    said = "; ".join(
+        f"{row['distance']} {row['mAP']:.1%}, {row['mAP_difference']:+.1%} ({row['mAP_low']:+.1%} to "
+        f"{row['mAP_high']:+.1%}) to {row['against']}"
+        for _, row in others.iterrows()
+    )
+    names = folded((f"{row['distance']}, held against {row['against']}" for _, row in others.iterrows()), 22)
+    alt = f"By the paper's distance the mAP is {own['mAP']:.1%}. By others, with 95 % bands of the difference: {said}."
+    figure = new_figure(10, rows_height(names) + 1.4, alt)
+    panels = {name: f"{title}, paper {own[name]:.1%}" for name, title in metrics.items()}
+    difference_panels(figure, others, names, panels)
+    figure.supxlabel("difference in points; bands: 95 %, over identities", fontsize="small")
+    return figure

@@ -12,20 +12,19 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize, TwoSlopeNorm
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from torch import Tensor
 
 from scmlib.errors import BadInput
+from scmlib.figures.comparisons import difference_panels
 from scmlib.figures.grids import BAR, LEGEND, colour_bar, picture_grid
 from scmlib.figures.panels import blocks, draw_panels
 from scmlib.figures.style import (
-    CONTROL,
     HEAT,
     LINES,
     MARKERS,
     MASKS,
-    SCM,
     draw_regions,
     folded,
     new_figure,
@@ -206,17 +205,8 @@ def draw_swap(table: pd.DataFrame) -> Figure:
         f"With its own masks the network has an mAP of {own['mAP']:.1%} on {own['queries']} queries. "
         f"With others, the difference and its 95 % band: {said}.",
     )
-    at = np.arange(len(others))
-    for axes, (name, title) in zip(figure.subplots(1, 3, sharey=True), metrics.items(), strict=True):
-        apart = others[f"{name}_difference"]
-        reach = np.stack([apart - others[f"{name}_low"], others[f"{name}_high"] - apart])
-        axes.errorbar(apart, at, xerr=reach, fmt="o", color=CONTROL, capsize=4, lw=2, ms=6)
-        axes.axvline(0, color=SCM, lw=1.5, zorder=0)
-        axes.set(title=f"{title}, own masks {own[name]:.1%}", ylim=(len(others) - 0.5, -0.5))
-        axes.set_yticks(at, others["masks"])
-        axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-        axes.xaxis.set_major_locator(MaxNLocator(5))
-        sns.despine(ax=axes)
+    panels = {name: f"{title}, own masks {own[name]:.1%}" for name, title in metrics.items()}
+    difference_panels(figure, others, list(others["masks"]), panels)
     figure.supxlabel("difference to the own masks, in points; bands: 95 %, over identities", fontsize="small")
     return figure
 

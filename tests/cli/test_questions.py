@@ -57,3 +57,25 @@ def test_compare_two_runs(run: Path, other: Path, where: list[object], tmp_path:
 def test_a_run_equals_itself(run: Path, where: list[object], tmp_path: Path) -> None:
     assert "on 0 queries, B on 0" in scm("compare", run, run, *where)
     assert not (tmp_path / "comparison_pictures.png").exists()
+
+
+def test_distances_of_a_run(run: Path, where: list[object], tmp_path: Path) -> None:
+    answer = json.loads(scm("distances", run, *where, "--k1", 5, "--k2", 2, "--json"))
+    rows = {row["distance"]: row for row in answer["rows"]}
+    assert list(rows) == ["paper", "re-ranked", "alike", "visible"]
+    assert rows["re-ranked"]["mAP_low"] <= rows["re-ranked"]["mAP_difference"] <= rows["re-ranked"]["mAP_high"]
+    said = scm("distances", run, *where, "--k1", 5, "--k2", 2)
+    assert f"{rows['visible']['mINP']:.1%}" in said
+    assert (tmp_path / "distances.png").is_file()
+    assert len(pd.read_csv(tmp_path / "distances.csv")) == 4
+
+
+def test_verification_of_a_run(run: Path, where: list[object], tmp_path: Path) -> None:
+    answer = json.loads(scm("verification", run, *where, "--json"))
+    rows = {row["rate"]: row for row in answer["rows"]}
+    assert {"EER", "AUC"} <= set(rows)
+    assert rows["EER"]["low"] <= rows["EER"]["value"] <= rows["EER"]["high"]
+    said = scm("verification", run, *where)
+    assert f"{rows['EER']['value']:.2%}" in said
+    assert f"{answer['genuine']:,} genuine and {answer['impostor']:,} impostor pairs" in said
+    assert (tmp_path / "verification.png").is_file()

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from scmlib import figures
 from scmlib.analysis.ablation import VARIANTS
+from scmlib.analysis.verification import BINS, Verification
 from scmlib.data.truth import REGIONS
 from scmlib.figures.masks import WANTED
 from scmlib.figures.panels import Panel, blend, blocks
@@ -143,6 +144,16 @@ def compared(names: list[str], queries: int) -> tuple[pd.DataFrame, pd.DataFrame
     metrics = pd.DataFrame({"a": 0.75, "b": 0.7, "difference": 0.05, "low": -0.01, "high": 0.1}, index=names)
     apart = np.linspace(-0.4, 0.5, queries).clip(0) - np.linspace(0.4, -0.5, queries).clip(0)
     return metrics, pd.DataFrame({"identity": np.arange(queries) // 2, "difference": apart})
+
+
+def distances(names: list[str]) -> pd.DataFrame:
+    return swaps(names).rename(columns={"masks": "distance"}).assign(against=names[0])
+
+
+def pairs(spread: float) -> Verification:
+    drawn = np.random.default_rng(0).normal((0.6, 0.1), spread, (900, 2)).clip(-0.99, 0.99)
+    counts = [np.histogram(column, BINS, (-1, 1))[0].astype(float) for column in drawn.T]
+    return Verification(*(np.stack([count, count]) for count in counts))
 
 
 def panels(count: int, height: int, width: int, words: str) -> list[list[Panel]]:
@@ -355,6 +366,13 @@ EXAMPLES: dict[str, dict[str, Example]] = {
             "from 1 pairs of pictures of different people",
         ),
     },
+    "draw_distances": {
+        "usual": (
+            partial(figures.draw_distances, distances(["paper", "re-ranked", "visible"])),
+            "re-ranked 70.0%, -2.0%",
+        ),
+        "one": (partial(figures.draw_distances, distances(["paper", "alike"])), "(-3.0% to -1.0%) to paper"),
+    },
     "draw_embedding_sweep": {
         "usual": (
             partial(
@@ -445,5 +463,9 @@ EXAMPLES: dict[str, dict[str, Example]] = {
             partial(figures.draw_triplets, rng.normal(size=(14, 2)), [*range(7)] * 2, [f"A{i}" for i in range(14)]),
             "14 vectors",
         ),
+    },
+    "draw_verification": {
+        "usual": (partial(figures.draw_verification, pairs(0.2)), "1,800 genuine and 1,800 impostor pairs: EER"),
+        "told apart": (partial(figures.draw_verification, pairs(0.01)), "EER 0.0% (0.0% to 0.0%); AUC 100.0%"),
     },
 }

@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test unit lint bench lab learner reading notebooks site clean
+.PHONY: demo test unit torture lint bench lab learner reading notebooks site clean
 
 demo: .venv/ready  ## the main job: draw a world, train, evaluate, report (two to four minutes on 2 cores)
 	$(BIN)/scm demo
@@ -12,6 +12,10 @@ test: lint  ## lint, types and all tests
 
 unit: .venv/ready  ## the tests that train nothing long
 	$(BIN)/pytest -m "not slow"
+
+torture: .venv/ready  ## files from strangers, and a million spoilt inputs for the parsers (an hour and a half on a core)
+	$(BIN)/pytest tests/torture/test_corpus.py
+	$(BIN)/python -m tests.torture.fuzz 1000000
 
 lint: .venv/ready
 	$(BIN)/ruff check .

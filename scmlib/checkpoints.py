@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from scmlib.errors import BadInput, ran_out
-from scmlib.files import write_atomically
+from scmlib.files import parse_json, write_atomically
 from scmlib.model import SCM
 from scmlib.run_folder import DAMAGED, PREVIOUS, STATE, WEIGHTS, begun, resume_command
 from scmlib.settings import Settings
@@ -330,7 +330,7 @@ def own_facts(path: Path) -> dict[str, Any]:
     with safe_open(path, "pt") as file:
         header = (file.metadata() or {}).get("scmlib")
     try:
-        facts: dict[str, Any] = json.loads(header) if header else {}
+        facts: dict[str, Any] = parse_json(header) if header else {}
         return {**facts, "settings": Settings.from_dict(facts["settings"])} if facts else {}
     except (ValueError, KeyError, TypeError) as error:
         raise BadInput(f"{path} has a damaged header ({error}): train again or take another file.") from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 from collections.abc import Mapping
@@ -12,6 +11,7 @@ from typing import Any
 from scmlib.data.datasets import ReidDataset, digest, fingerprint
 from scmlib.data.layouts import LAYOUTS, PROTOCOLS
 from scmlib.errors import BadInput
+from scmlib.files import parse_json
 from scmlib.settings import Settings
 
 SETTINGS = "settings.json"  # the run's facts: settings, classes, data, versions
@@ -32,7 +32,7 @@ def read_facts(folder: Path) -> dict[str, Any]:
     """
     path = folder / SETTINGS
     try:
-        facts: dict[str, Any] = json.loads(path.read_text())
+        facts: dict[str, Any] = parse_json(path.read_text())
         return {**facts, "settings": Settings.from_dict(facts["settings"]), "versions": dict(facts["versions"])}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadInput(f"{path} can't be read ({error}): train again with another --out.") from error

@@ -52,7 +52,7 @@ class Settings:
             "lr": self.lr > 0,
             "batch_size": self.batch_size > 1,
             "instance_num": self.instance_num > 0,
-            "epochs": 0 < self.epochs[0] < self.epochs[1],
+            "epochs": len(self.epochs) == 2 and 0 < self.epochs[0] < self.epochs[1],
             "seed": self.seed >= 0,
             "kernel_size": 0 < self.kernel_size <= max(1, min(self.image_size) // 16),
             "triplet_weight": self.triplet_weight >= 0,
@@ -89,9 +89,20 @@ class Settings:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Settings:
-        """The reverse of `as_dict`; unknown keys are passed over."""
+        """The reverse of `as_dict`; unknown keys are passed over.
+
+        Raises:
+            TypeError: a value of another kind, or one that is missing.
+            BadInput: a value out of range.
+        """
         known = {field.name: values[field.name] for field in fields(cls) if field.name in values}
-        return cls(**{**known, "epochs": tuple(known["epochs"])})
+        known["epochs"] = tuple(known["epochs"])
+        hints: dict[str, Any] = get_type_hints(cls)
+        for name, value in known.items():
+            kinds: Any = {float: (int, float), tuple[int, int]: tuple}.get(hints[name], hints[name])
+            if not isinstance(value, kinds) or isinstance(value, bool):
+                raise TypeError(f"{name} is {value!r}")
+        return cls(**known)
 
 
 # Seconds instead of minutes, to see that everything works; metrics mean nothing then.

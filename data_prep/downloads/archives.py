@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import shutil
 import stat
@@ -118,7 +119,11 @@ def _opened(archive: Path) -> Iterator[list[Entry]]:
             "and give the folder as --source."
         ) from error
     except Exception as error:  # a damaged archive can make the readers raise anything
-        if isinstance(error, BadInput) or (isinstance(error, OSError) and error.errno):
+        system = isinstance(error, OSError) and error.errno not in (
+            None,
+            errno.EINVAL,
+        )  # a place before the file's start
+        if isinstance(error, BadInput) or system:
             raise
         raise BadInput(f"{archive} is damaged or incomplete ({error}): download it again.") from error
 

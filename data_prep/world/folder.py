@@ -28,6 +28,7 @@ from data_prep.world.settings import PRESETS, SPLITS, World, changed
 from scmlib.data.datasets import dataset_folder
 from scmlib.data.truth import REGION_COLOURS, read_truth, truth_path
 from scmlib.errors import BadInput
+from scmlib.files import parse_json
 
 ANSWERS = "ground_truth"
 SETTINGS = Path(ANSWERS) / "world.json"
@@ -112,7 +113,7 @@ def read_settings(folder: Path) -> World:
     """
     path = folder / SETTINGS
     try:
-        content = json.loads(path.read_text("utf-8"))
+        content = parse_json(path.read_text("utf-8"))
         values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in content.items()}
         return World(**values)
     except (OSError, AttributeError, TypeError, ValueError) as error:

@@ -162,7 +162,7 @@ def _check_row(row: Row, where: str, folder: Path) -> None:
         raise BadInput(f"{where} names {row.path}, which isn't named as a picture (.jpg, .png, .tif, .webp ...).")
     try:
         there = (folder / row.path).is_file()
-    except ValueError:  # a path that no system can have
+    except (ValueError, OSError):  # a path that no system can have
         there = False
     if not there:
         raise BadInput(f"{where} names {row.path}, which is missing below {folder}: paths are relative to the table.")

@@ -45,6 +45,7 @@ def stage(root: Path, source: Path, *, members: bool) -> None:
             target.write_text(relinked(path.read_text(), path.parent, root))
         else:
             shutil.copy(path, target)
+    shutil.copy(root / "CITATION.cff", source)
     for path in notebooks(root):
         notebook = reading(nbformat.read(path, as_version=4))
         for cell in notebook.cells:
@@ -69,6 +70,8 @@ def relinked(text: str, folder: Path, root: Path) -> str:
         file = (folder / match[2]).resolve()
         if file.suffix == ".py" and file.is_relative_to(root) and file.relative_to(root).parts[0] in PACKAGES:
             return f"{match[1]}/api/{module_name(file, root)}.md)"
+        if file.suffix == ".md" and file.parent == root / "docs":
+            return f"{match[1]}/{file.name})"
         return match[0]
 
     return LINK.sub(follow, text)

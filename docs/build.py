@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from docs import links, pages
+from docs import links, live, pages
 from scmlib.errors import BadInput
 
 ROOT = Path(__file__).parents[1]
@@ -22,7 +22,8 @@ def build(out: Path, *, members: bool = True) -> Path:
     """Build the site.
 
     Args:
-        out: folder for `source/`, the staged pages, and `html/`, the site; both are made anew.
+        out: folder for `source/`, the staged pages, and `html/`, the site, which are made anew, and for `world/`, whose
+            pictures move on the site.
         members: whether the reference tells a module's functions and classes too, which takes most of the time.
 
     Returns:
@@ -40,6 +41,13 @@ def build(out: Path, *, members: bool = True) -> Path:
     for folder in (source, site):
         shutil.rmtree(folder, ignore_errors=True)
     pages.stage(ROOT, source, members=members)
+    study = live.open_site_study(out / "world")
+    try:
+        live.write_runtime(source / "_static" / "live", ROOT / "build" / "npm")
+        live.write_live(study, source / "_static" / "live")
+    except BadInput as absent:
+        click.echo(f"Left out, the network on the page: {absent}", err=True)
+        (source / "live.md").write_text(f"# Hide somebody: the network on this page\n\nNot in this build. {absent}\n")
     failed = build_main(["-q", "-W", "--keep-going", "-b", "html", "-d", str(out / "doctrees"), str(source), str(site)])
     if failed:
         raise RuntimeError("Sphinx warned: see above.")

@@ -38,7 +38,8 @@ html_copy_source = False
 html_show_sourcelink = False
 html_favicon = "_static/favicon.svg"
 html_sidebars: dict[str, list[str]] = {
-    name: [] for name in ("index", "gallery", "README", "design", "elsewhere", "CHANGELOG", "CONTRIBUTING", "cite")
+    name: []
+    for name in ("index", "live", "gallery", "README", "design", "elsewhere", "CHANGELOG", "CONTRIBUTING", "cite")
 }  # no sections
 html_theme_options = {
     "logo": {"text": "scmlib"},

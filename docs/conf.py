@@ -37,10 +37,8 @@ html_js_files = ["print.js"]
 html_copy_source = False
 html_show_sourcelink = False
 html_favicon = "_static/favicon.svg"
-html_sidebars: dict[str, list[str]] = {
-    name: []
-    for name in ("index", "live", "gallery", "README", "design", "elsewhere", "CHANGELOG", "CONTRIBUTING", "cite")
-}  # no sections
+SINGLE = ("index", "live", "gallery", "README", "design", "elsewhere", "CHANGELOG", "CONTRIBUTING", "cite")
+html_sidebars: dict[str, list[str]] = {name: [] for name in SINGLE}  # no sections
 html_theme_options = {
     "logo": {"text": "scmlib"},
     "navigation_depth": 2,

@@ -21,7 +21,8 @@ from scmlib.inference import embed, masks_of
 CHROMIUM = shutil.which("chromium")
 pytestmark = pytest.mark.slow
 TOLERANCE = 1e-4  # to torch
-SLOWEST = 100  # milliseconds a move, on a machine that does nothing else
+SLOWEST = 100  # milliseconds that most moves may take
+BLOCK = torch.tensor([86, 98, 72], dtype=torch.uint8)[:, None, None]  # its colour
 
 
 class Quiet(SimpleHTTPRequestHandler):
@@ -74,10 +75,13 @@ def test_network_on_the_page_follows_and_equals_torch(page: Page, address: str, 
     picture = page.locator("#live-picture")
     first = page.evaluate("window.scmLive")
     picture.focus()
-    for key in ("ArrowUp", "ArrowLeft", "+"):
+    took = []
+    for key in ("ArrowUp", "ArrowLeft", "+", *["ArrowUp"] * 6):
         before = moves(page)
         page.keyboard.press(key)
         page.wait_for_function(f"window.scmLive.moves > {before}")
+        took.append(page.evaluate("window.scmLive.milliseconds"))
+    assert np.median(took) < SLOWEST
     by_key = page.evaluate("window.scmLive")
     assert by_key["block"]["top"] < first["block"]["top"]
     assert by_key["block"]["high"] > first["block"]["high"]

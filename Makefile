@@ -7,8 +7,9 @@ BIN := .venv/bin
 demo: .venv/ready  ## the main job: draw a world, train, evaluate, report (two to four minutes on 2 cores)
 	$(BIN)/scm demo
 
+# One thread a process: torch would start one a core in each, and they would fight for the cores.
 test: lint  ## lint, types and all tests
-	$(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 
 unit: .venv/ready  ## the tests that train nothing long
 	$(BIN)/pytest -m "not slow"

@@ -37,7 +37,7 @@ html_js_files = ["print.js"]
 html_copy_source = False
 html_show_sourcelink = False
 html_favicon = "_static/favicon.svg"
-SINGLE = ("index", "live", "gallery", "README", "design", "elsewhere", "CHANGELOG", "CONTRIBUTING", "cite")
+SINGLE = ("index", "live", "gallery", "README", "design", "elsewhere", "CHANGELOG", "CONTRIBUTING", "SECURITY", "cite")
 html_sidebars: dict[str, list[str]] = {name: [] for name in SINGLE}  # no sections
 html_theme_options = {
     "logo": {"text": "scmlib"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import zlib
 from collections.abc import Mapping
 from dataclasses import replace
@@ -20,6 +21,11 @@ from scmlib.settings import QUICK, Settings, recipe
 from scmlib.training import train
 
 ORACLE = Path(__file__).parent / "oracle"
+
+
+def pytest_configure() -> None:
+    """A shell's background job ignores Ctrl-C, and so would the tests about it and what they start."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def oracle(name: str) -> dict[str, NDArray[Any]]:

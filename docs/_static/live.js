@@ -186,6 +186,8 @@ for (let part = 1; part <= P; part++) {
 try {
   ort = await import(new URL("ort.wasm.min.mjs", home));
   ort.env.wasm.wasmPaths = home.href;
+  const packed = await fetch(new URL("ort-wasm-simd-threaded.packed", home));
+  ort.env.wasm.wasmBinary = await new Response(packed.body.pipeThrough(new DecompressionStream("gzip"))).arrayBuffer();
   ort.env.wasm.numThreads = 1; // more want headers that a plain web server doesn't send
   session = await ort.InferenceSession.create(new URL("network.onnx", home).href, { executionProviders: ["wasm"] });
   [queries, galleryPictures] = await Promise.all([pixels("queries.png"), pixels("gallery.webp")]);

@@ -14,6 +14,7 @@ from .explorers.calls import explore_masks as explore_masks
 from .explorers.calls import explore_prior as explore_prior
 from .explorers.calls import explore_ranking as explore_ranking
 from .explorers.calls import explore_schedule as explore_schedule
+from .explorers.calls import explore_search as explore_search
 from .explorers.calls import find_her as find_her
 from .explorers.calls import occlusion_lab as occlusion_lab
 from .inference import embed as embed

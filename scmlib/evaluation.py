@@ -4,7 +4,7 @@ Protocols: Zheng et al., 2015: Scalable Person Re-identification (ranking, cross
 Relative Distance Learning (VehicleID's drawn galleries); Oh Song et al., 2016: Deep Metric Learning via Lifted
 Structured Feature Embedding (Recall@K and NMI on CUB200 and Cars).
 
-Lesson: notebooks/04_occlusion_evaluation.ipynb.
+Lesson: notebooks/04_ranking.ipynb.
 """
 
 from __future__ import annotations

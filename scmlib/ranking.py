@@ -4,7 +4,7 @@ A ranked list is never sorted here. A true match stands behind the better true m
 at least as similar to the query, and both can be counted (`match_positions`). Every metric follows from these positions
 (`metrics_from_positions`).
 
-Lesson: notebooks/04_occlusion_evaluation.ipynb.
+Lesson: notebooks/04_ranking.ipynb.
 """
 
 from __future__ import annotations

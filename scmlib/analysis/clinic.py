@@ -2,7 +2,7 @@
 
 The real evaluation has no such switch; everything here goes through its parts on purpose in a wrong way.
 
-Lesson: notebooks/04_occlusion_evaluation.ipynb.
+Lesson: notebooks/04_ranking.ipynb.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 The interval of a difference resamples identities of this one test. It says nothing about other trainings: two runs of
 one recipe differ by chance too, so whether a *method* is better takes several trainings of each (`scm ablation`).
 
-Lesson: notebooks/04_occlusion_evaluation.ipynb.
+Lesson: notebooks/04_ranking.ipynb.
 """
 
 from __future__ import annotations

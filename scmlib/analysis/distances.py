@@ -9,7 +9,7 @@
 
 `alike` is what to hold `visible` against: the two differ by nothing but the weights.
 
-Lesson: notebooks/04_occlusion_evaluation.ipynb.
+Lesson: notebooks/04_ranking.ipynb.
 """
 
 from __future__ import annotations

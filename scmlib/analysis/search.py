@@ -4,6 +4,8 @@ A ranked list always has a first place, even for somebody who isn't in the galle
 answer "nobody" (Phillips, Grother and Micheals, 2011, "Evaluation Methods in Face Recognition"): only pictures whose
 similarity reaches a threshold count. The threshold is chosen by the false-match rate, the share of pairs of different
 people, *impostor pairs*, that reach it (ISO/IEC 19795-1, "Biometric performance testing and reporting").
+
+Lesson: notebooks/04_ranking.ipynb.
 """
 
 from __future__ import annotations

@@ -14,6 +14,8 @@ as in ISO/IEC 19795-1, "Biometric performance testing and reporting":
 A gallery of millions of pairs is never sorted: similarities are counted in `BINS` bins of [-1, 1], separately for the
 queries of each identity, from which bands over identities follow. Similarities that share a bin, 0.0005 wide, count as
 equal; between bins curves are straight.
+
+Lesson: notebooks/04_ranking.ipynb.
 """
 
 from __future__ import annotations

@@ -10,15 +10,17 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 
+import numpy as np
 import torch
 from ipywidgets import Checkbox, Combobox, FloatSlider, IntSlider, SelectionSlider, ToggleButtons
 from matplotlib.figure import Figure
 
 from scmlib.analysis.occluders import KINDS, LARGEST, occlude
+from scmlib.analysis.search import FALSE_MATCH_RATE, RATES, impostor_pairs
 from scmlib.data.truth import read_truth
 from scmlib.errors import BadInput
-from scmlib.explorers.drawings import Gallery, draw_lab, draw_lineup, draw_listing, draw_mask_facts
-from scmlib.explorers.facts import MaskFacts, Probe, Ranker, mask_facts, probe
+from scmlib.explorers.drawings import Gallery, draw_answer, draw_lab, draw_lineup, draw_listing, draw_mask_facts
+from scmlib.explorers.facts import MaskFacts, Probe, Ranker, mask_facts, open_set_answer, probe
 from scmlib.explorers.widgets import Explorer, put_pictures
 from scmlib.figures.masks import draw_prior
 from scmlib.figures.training import draw_schedule
@@ -196,6 +198,36 @@ def explore_ranking(run: Study | str | Path, dataset: str = "", dataset_root: st
 
     boxes = {key: Checkbox(True, description=name) for key, name in zip(keys, names, strict=True)}
     return Explorer(draw, {"query": _query_control(study), **boxes})
+
+
+def explore_search(run: Study | str | Path, dataset: str = "", dataset_root: str | Path = "") -> Explorer:
+    """Search the gallery for a query, with its person there or not, from the similarity on that a rate allows.
+
+    Args:
+        run: an open study, or the folder of a run.
+        dataset: the data set to look at, for a run folder; the run's own if empty.
+        dataset_root: the folder that holds the data set's folder; the run's own if empty.
+
+    Raises:
+        BadInput: no run or data there, or a data set given for a study that is open already.
+    """
+    study = _opened(run, dataset, dataset_root)
+    gallery, names = gallery_pictures(study), np.array([record.identity for record in study.data.gallery])
+    impostors = impostor_pairs(study.evaluation.gallery, names, study.data.name)
+
+    def draw(query: int, rate: float, person: bool) -> Figure:
+        answer = open_set_answer(study, impostors, query, present=person, rate=rate, length=SHOWN)
+        return draw_answer(study.pictures([study.data.query[query]])[0], answer, gallery)
+
+    rates = [(f"{100 * rate:g} %", rate) for rate in (*RATES, 0.1)]
+    return Explorer(
+        draw,
+        {
+            "query": _query_control(study),
+            "rate": SelectionSlider(description="false matches", options=rates, value=FALSE_MATCH_RATE),
+            "person": ToggleButtons(description="the person", options=[("is there", True), ("isn't", False)]),
+        },
+    )
 
 
 def find_her(query: torch.Tensor, candidates: torch.Tensor, right: Sequence[bool]) -> Explorer:

@@ -14,12 +14,14 @@ from torch import Tensor
 from scmlib.analysis.mask_scores import lift
 from scmlib.data.truth import OCCLUDER, PERSON, region_share
 from scmlib.errors import BadInput
-from scmlib.explorers.facts import Listing, MaskFacts, Probe
+from scmlib.explorers.facts import Answer, Listing, MaskFacts, Probe
 from scmlib.figures.panels import Panel, blend, blocks, coloured, draw_panels
 from scmlib.figures.style import COMPETITIVE, REGION_MAP, RIGHT, WRONG
 from scmlib.ranking import Ranking
 
 Gallery = Callable[[int], Tensor]  # the picture, (3, H, W) uint8, at a position of the gallery
+
+PALE = 0.3  # how much is left of a picture that doesn't count
 
 OUTLINE = 2  # pixels, of what was put in front
 
@@ -197,3 +199,33 @@ def draw_listing(query: Tensor, listing: Listing, gallery: Gallery, ranking: Ran
         f"All queries: {metrics}."
     )
     return draw_panels([[Panel(query, "query", below), *_listed(listing, gallery)]], alt, height=1.9, text=text)
+
+
+def draw_answer(query: Tensor, answer: Answer, gallery: Gallery) -> Figure:
+    """A query, the most similar pictures, which of them reach the threshold, and what the search answers.
+
+    Args:
+        query: its picture.
+        answer: of the search.
+        gallery: the picture at a position of the gallery.
+    """
+    panels = [Panel(query, "query")]
+    rows = zip(answer.head, answer.right, answer.similarity, answer.accepted, strict=True)
+    for rank, (position, hit, value, counts) in enumerate(rows, 1):
+        picture = gallery(position)
+        pale = (255 - PALE * (255 - picture.float())).to(torch.uint8)
+        sign = "\N{CHECK MARK}" if hit else "\N{BALLOT X}"
+        above, below = (f"{rank}", f"{value:.2f} {sign}") if counts else (f"({rank})", f"{value:.2f}, below")
+        panels.append(Panel(picture if counts else pale, above, below, FRAMES[hit] if counts else ""))
+    first = "right" if answer.right[:1] == [True] else "wrong"
+    said = f"somebody, and the first picture is {first}" if any(answer.accepted) else "nobody"
+    there = "is in the gallery" if answer.present else "isn't in the gallery"
+    text = (
+        f"Threshold {answer.threshold:.2f}, for a false-match rate of {100 * answer.rate:g} %. The person {there}. "
+        f"Answer: {said}."
+    )
+    alt = (
+        f"A query and the {len(answer.head)} most similar gallery pictures; {sum(answer.accepted)} reach the "
+        f"threshold, the others are drawn pale. {text}"
+    )
+    return draw_panels([panels], alt, height=1.9, text=text)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from scmlib.analysis.mask_scores import mass_on
+from scmlib.analysis.search import Impostors
 from scmlib.data.images import to_float
 from scmlib.data.records import Record
 from scmlib.errors import BadInput
@@ -153,3 +154,41 @@ def probe(ranker: Ranker, query: Record, picture: Tensor, occluder: Tensor, leng
     embedded = ranker.part(embed(model, to_float(picture[None])))[0]
     listing = ranker.listing(query, embedded, length)
     return Probe(picture, cooperative[0], occluder, float(mass_on(cooperative, occluder[None])), listing)
+
+
+class Answer(NamedTuple):
+    """What an open-set search for one query gives."""
+
+    head: list[int]  # gallery positions, best first
+    right: list[bool]  # whether each shows the query's identity
+    similarity: list[float]  # of each, in [-1, 1]
+    threshold: float  # from which similarity on a picture counts
+    rate: float  # the false-match rate that it was chosen for
+    present: bool  # whether the gallery searched holds the query's person
+
+    @property
+    def accepted(self) -> list[bool]:
+        """Whether each reaches the threshold."""
+        return [value >= self.threshold for value in self.similarity]
+
+
+def open_set_answer(
+    study: Study, impostors: Impostors, query: int, *, present: bool, rate: float, length: int
+) -> Answer:
+    """Search a study's gallery for a query, whichever camera took its pictures.
+
+    Args:
+        study: open on its data.
+        impostors: pairs of different people, which turn the rate into a threshold.
+        query: position in the query split.
+        present: whether the person's own pictures stay in the gallery.
+        rate: the false-match rate, in (0, 1].
+        length: pictures to give, or all if there are fewer.
+    """
+    similarity = study.evaluation.gallery @ study.evaluation.query[query]  # (G,)
+    same = np.array([record.identity == study.data.query[query].identity for record in study.data.gallery])
+    order = np.argsort(-similarity, kind="stable")
+    head = (order if present else order[~same[order]])[:length]
+    values = [float(value) for value in similarity[head]]
+    there = present and bool(same.any())
+    return Answer(head.tolist(), same[head].tolist(), values, impostors.threshold(rate), rate, there)

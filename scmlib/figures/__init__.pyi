@@ -4,6 +4,7 @@ from .comparisons import draw_distances as draw_distances
 from .comparisons import draw_growth as draw_growth
 from .comparisons import draw_guesses as draw_guesses
 from .comparisons import draw_intervals as draw_intervals
+from .comparisons import draw_resamples as draw_resamples
 from .comparisons import draw_sketch as draw_sketch
 from .comparisons import draw_spread as draw_spread
 from .comparisons import growth_exponent as growth_exponent

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from numpy.typing import NDArray
 
 from scmlib.analysis.verdicts import MARGIN, ablation_summary
 from scmlib.figures.style import CONTROL, MARKERS, PLAIN, RIGHT, SCM, folded, new_figure, rows_height, series
@@ -138,6 +139,33 @@ def draw_intervals(table: pd.DataFrame, label: str) -> Figure:
     )
     axes.xaxis.set_major_formatter(mpl.ticker.PercentFormatter(1))
     sns.despine(ax=axes)
+    return figure
+
+
+def draw_resamples(draws: Mapping[str, NDArray[np.float64]], value: float, what: str) -> Figure:
+    """How a metric varies over resamples that were drawn in several ways, each with its middle 95 %.
+
+    Args:
+        draws: the metric of every resample, in [0, 1], by what was drawn.
+        value: the metric of the data themselves.
+        what: the metric's name.
+    """
+    ends = {name: np.percentile(drawn, (2.5, 97.5)) for name, drawn in draws.items()}
+    said = "; ".join(f"{name}: 95 % from {low:.1%} to {high:.1%}" for name, (low, high) in ends.items())
+    figure = new_figure(9, 1.3 * len(draws) + 1.2, f"{what} {value:.1%}, and over resamples. {said}.")
+    grid = figure.subplots(len(draws), 1, sharex=True, squeeze=False)[:, 0]
+    reach = np.concatenate(list(draws.values()))
+    edges = np.linspace(reach.min() - 1e-3, reach.max() + 1e-3, 41)
+    for axes, (name, drawn), colour in zip(grid, draws.items(), series(len(draws)), strict=True):
+        axes.hist(drawn, edges, color=colour)
+        for end in ends[name]:
+            axes.axvline(end, color="0.3", ls="--")
+        axes.axvline(value, color="0.3")
+        axes.set(yticks=[], title=f"{name}: {ends[name][0]:.1%} to {ends[name][1]:.1%}")
+        sns.despine(ax=axes, left=True)
+    label = f"{what} of a resample; whole line: of the data; broken lines: the middle 95 % of the resamples"
+    grid[-1].set_xlabel(folded([label], 90)[0])
+    grid[-1].xaxis.set_major_formatter(mpl.ticker.PercentFormatter(1))
     return figure
 
 

@@ -15,7 +15,15 @@ import numpy as np
 import pytest
 from ipywidgets import Checkbox, SelectionSlider, ToggleButtons
 
-from scmlib import explore_masks, explore_prior, explore_ranking, explore_schedule, find_her, occlusion_lab
+from scmlib import (
+    explore_masks,
+    explore_prior,
+    explore_ranking,
+    explore_schedule,
+    explore_search,
+    find_her,
+    occlusion_lab,
+)
 from scmlib.data.datasets import open_dataset
 from scmlib.errors import BadInput
 from scmlib.explorers.widgets import ERROR, Explorer
@@ -38,6 +46,7 @@ OPENERS: dict[str, Callable[[Study], Explorer]] = {
     "masks": explore_masks,
     "lab": occlusion_lab,
     "ranking": explore_ranking,
+    "search": explore_search,
     "prior": lambda study: explore_prior(),
     "schedule": lambda study: explore_schedule(),
 }
@@ -111,7 +120,7 @@ def test_data_without_cameras_or_answers_have_no_such_filters(study: Study, tmp_
 def test_an_explorer_opens_a_run_on_the_data_it_is_told(study: Study, run: Path, data_root: Path) -> None:
     elsewhere = explore_masks(run, "synthetic", data_root)
     assert elsewhere.picture.value == explore_masks(study).picture.value
-    for opener in (explore_masks, occlusion_lab, explore_ranking):
+    for opener in (explore_masks, occlusion_lab, explore_ranking, explore_search):
         with pytest.raises(BadInput, match="nowhere"):
             opener(run, dataset_root="nowhere")
         with pytest.raises(BadInput, match="open on its data already"):
@@ -144,7 +153,14 @@ def test_a_filmstrip_draws_the_same_function(study: Study) -> None:
 
 @pytest.mark.parametrize(
     ("name", "key"),
-    [("masks", "opacity"), ("lab", "across"), ("ranking", "query"), ("prior", "rows"), ("schedule", "epochs")],
+    [
+        ("masks", "opacity"),
+        ("lab", "across"),
+        ("ranking", "query"),
+        ("search", "query"),
+        ("prior", "rows"),
+        ("schedule", "epochs"),
+    ],
 )
 def test_a_move_takes_about_as_long_as_a_small_figure(name: str, key: str, study: Study) -> None:
     explorer = OPENERS[name](study)

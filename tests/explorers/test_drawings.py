@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from scmlib.errors import BadInput
 from scmlib.explorers import drawings
-from scmlib.explorers.facts import Listing, MaskFacts, Probe
+from scmlib.explorers.facts import Answer, Listing, MaskFacts, Probe
 from scmlib.figures.style import COMPETITIVE, alt_text, png
 from scmlib.model import embedding_names
 from tests.figures.canvas import outside, overlapping, pillow_words, size
@@ -57,6 +57,13 @@ def question(height: int, width: int, length: int) -> Callable[[], Figure]:
     return partial(drawings.draw_question, picture, answer, 0.25, listing(length), lambda position: picture)
 
 
+def answered(height: int, width: int, length: int, threshold: float) -> Callable[[], Figure]:
+    picture = pictures(1, height, width)[0]
+    right, similarity = [i % 2 == 0 for i in range(length)], [0.9 - 0.1 * i for i in range(length)]
+    answer = Answer([*range(length)], right, similarity, threshold, 1e-4, True)
+    return partial(drawings.draw_answer, picture, answer, lambda position: picture)
+
+
 EXAMPLES: dict[str, dict[str, tuple[Callable[[], Figure], str]]] = {
     "draw_mask_facts": {
         "usual": (partial(drawings.draw_mask_facts, facts(3, 96, 48, True), part=2, cell=(1, 2)), "In cell 1, 2"),
@@ -77,6 +84,11 @@ EXAMPLES: dict[str, dict[str, tuple[Callable[[], Figure], str]]] = {
         "usual": (question(96, 48, 6), "25% of the person hidden"),
         "one tall": (question(*TALL, 1), "first 1 gallery images"),
         "wide": (question(*WIDE, 2), "first true match at rank 1"),
+    },
+    "draw_answer": {
+        "usual": (answered(96, 48, 8, 0.75), "2 reach the threshold, the others are drawn pale."),
+        "one tall": (answered(*TALL, 1, 0.95), "The person is in the gallery. Answer: nobody."),
+        "wide": (answered(*WIDE, 3, 0.5), "Answer: somebody, and the first picture is right."),
     },
     "draw_listing": {
         "usual": (listed(96, 48, 8, 3), f"mAP {RANKING.mAP:.1%}"),

@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from scmlib.analysis.occluders import occlude
+from scmlib.analysis.search import impostor_pairs, open_set_rates
 from scmlib.data.images import to_float
 from scmlib.errors import BadInput
-from scmlib.explorers.facts import Ranker, mask_facts, probe
+from scmlib.explorers.facts import Ranker, mask_facts, open_set_answer, probe
 from scmlib.inference import embed
 from scmlib.runs import Study
 
@@ -69,3 +70,21 @@ def test_a_part_of_the_embeddings_is_normalised_anew(study: Study) -> None:
 def test_no_embedding_is_refused(study: Study) -> None:
     with pytest.raises(BadInput, match="No embedding is chosen"):
         Ranker(study, ())
+
+
+def test_searches_one_by_one_give_the_open_set_rates(study: Study) -> None:
+    names = np.array([record.identity for record in study.data.gallery])
+    impostors = impostor_pairs(study.evaluation.gallery, names, "gallery")
+    (row,) = open_set_rates(study, [0.1]).to_dict("records")
+
+    def ask(query: int, present: bool) -> tuple[bool, bool]:
+        answer = open_set_answer(study, impostors, query, present=present, rate=0.1, length=1)
+        assert answer.threshold == row["threshold"]
+        assert answer.present == present
+        return any(answer.accepted), answer.right[0]
+
+    absent, there = ([ask(query, present) for query in range(len(study.data.query))] for present in (False, True))
+    assert row["nobody_absent"] == np.mean([not found for found, _ in absent])
+    assert row["nobody_present"] == np.mean([not found for found, _ in there])
+    assert row["right_first"] == np.mean([found and right for found, right in there])
+    assert not any(right for _, right in absent)

@@ -390,6 +390,18 @@ EXAMPLES: dict[str, dict[str, Example]] = {
         "usual": (partial(figures.draw_schedule, 0.3, (5, 60), 0.5, 10), "weights of 41 epochs averaged, from 30 on"),
         "shortest": (partial(figures.draw_schedule, 1e-5, (1, 2), 1, 0), "no averaging"),
     },
+    "draw_resamples": {
+        "usual": (
+            partial(
+                figures.draw_resamples,
+                {"people drawn": rng.normal(0.7, 0.02, 500), "queries drawn": rng.normal(0.7, 0.01, 500)},
+                0.7,
+                "mAP",
+            ),
+            "mAP 70.0%, and over resamples. people drawn: 95 % from 6",
+        ),
+        "equal, long": (partial(figures.draw_resamples, {LONG: np.full(9, 0.5)}, 0.5, LONG), "95 % from 50.0% to 50.0"),
+    },
     "draw_scores": {
         "usual": (partial(figures.draw_scores, scores(6)), "Scores of the masks of 6 methods. method 0: auc"),
         "one, long": (partial(figures.draw_scores, scores(1, LONG + " {}")), LONG),

@@ -87,7 +87,7 @@ EXAMPLES: dict[str, dict[str, tuple[Callable[[], Figure], str]]] = {
     },
     "draw_answer": {
         "usual": (answered(96, 48, 8, 0.75), "2 reach the threshold, the others are drawn pale."),
-        "one tall": (answered(*TALL, 1, 0.95), "The person is in the gallery. Answer: nobody."),
+        "one tall": (answered(*TALL, 2, 0.95), "The person is in the gallery. Answer: nobody."),
         "wide": (answered(*WIDE, 3, 0.5), "Answer: somebody, and the first picture is right."),
     },
     "draw_listing": {

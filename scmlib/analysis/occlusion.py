@@ -102,11 +102,11 @@ def sweep(
         raise BadInput("Nothing would be hidden: give a hidden share above 0.")
     groups = groups or {ALL: range(len(model.embedding_names))}
     query, gallery = embed_test(model, dataset, workers=workers, progress=progress)
-    sides = {name: Side(_only(query, model, kept), _only(gallery, model, kept), kept) for name, kept in groups.items()}
+    sides = {name: Side(only(query, model, kept), only(gallery, model, kept), kept) for name, kept in groups.items()}
     conditions = list(dict.fromkeys(product(kinds, positions)))
     counted, scores = _scores(model, dataset, sides, conditions, shares, seed, progress)
     identities = [dataset.query[i].identity for i in counted]
-    hidden = PERSON_SHARE if _has_truth(dataset) else PICTURE_SHARE
+    hidden = PERSON_SHARE if has_truth(dataset) else PICTURE_SHARE
     rows = [(name, *c, hidden, share) for name in groups for c in conditions for share in (0.0, *shares)]
     table = pd.DataFrame(rows, columns=["embeddings", "kind", "position", "hidden", "ratio"])
     columns = ["mAP", "mAP_low", "mAP_high", "top1", "top1_low", "top1_high"]
@@ -130,7 +130,7 @@ class Side(NamedTuple):
     kept: Sequence[int]
 
 
-def _only(embedded: NDArray[np.float32], model: SCM, kept: Sequence[int]) -> NDArray[np.float32]:
+def only(embedded: NDArray[np.float32], model: SCM, kept: Sequence[int]) -> NDArray[np.float32]:
     """Some of the 3 + P embeddings, (N, len(kept) * D), L2-normalised together."""
     each = torch.from_numpy(embedded).reshape(len(embedded), len(model.embedding_names), -1)  # (N, 3 + P, D)
     return F.normalize(each[:, list(kept)].flatten(1), dim=1).numpy()
@@ -156,39 +156,54 @@ def _scores(
     scores = np.empty((len(sides), 1 + len(conditions) * len(shares), 2, len(counted)))
     for group, ranking in enumerate(whole):
         scores[group, 0] = ranking.ap[counted], ranking.first_match[counted] == 0
-    ids, cams = _labels(dataset.gallery)
+    ids, cams = labels(dataset.gallery)
     for start in tqdm(range(0, len(counted), QUERIES), "hidden queries", unit="batch", disable=not progress):
         batch = counted[start : start + QUERIES]
-        own_ids, own_cams = _labels([dataset.query[i] for i in batch])
-        for row, images in enumerate(_hidden(dataset, batch, model.image_size, conditions, shares, seed), 1):
+        own_ids, own_cams = labels([dataset.query[i] for i in batch])
+        for row, (images, _) in enumerate(
+            hidden_queries(dataset, batch, model.image_size, conditions, shares, seed), 1
+        ):
             embedded = embed(model, to_float(images))
             for group, side in enumerate(sides.values()):
-                ranking = rank(_only(embedded, model, side.kept), side.gallery, own_ids, ids, own_cams, cams)
+                ranking = rank(only(embedded, model, side.kept), side.gallery, own_ids, ids, own_cams, cams)
                 scores[group, row, :, start : start + len(batch)] = ranking.ap, ranking.first_match == 0
     return counted, scores
 
 
-def _labels(records: Sequence[Record]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def labels(records: Sequence[Record]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Identities and cameras."""
     ids, cams = np.array([(record.identity, record.camera) for record in records]).T
     return ids, cams
 
 
-def _has_truth(dataset: ReidDataset) -> bool:
+def has_truth(dataset: ReidDataset) -> bool:
+    """Whether every query has an index map."""
     return all(truth_path(record.path).is_file() for record in dataset.query)
 
 
-def _hidden(
+def hidden_queries(
     dataset: ReidDataset,
     batch: NDArray[np.intp],
     size: tuple[int, int],
     conditions: Sequence[tuple[str, str]],
     shares: Sequence[float],
     seed: int,
-) -> Iterator[Tensor]:
-    """Some of the queries, (B, 3, H, W) uint8, under one condition (kind, position) and share after the other."""
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Some queries under one condition (kind, position) and share after the other, see `sweep`.
+
+    Args:
+        dataset: of the queries.
+        batch: (B,), their positions.
+        size: (H, W) of the pictures.
+        conditions: kinds and positions.
+        shares: hidden shares above 0.
+        seed: of the occluders.
+
+    Yields:
+        (B, 3, H, W) uint8 pictures and (B, H, W) bool, what is hidden in them; all shares of the first condition first.
+    """
     images, regions = _read(dataset, batch, size), torch.ones(len(batch), *size, dtype=torch.bool)
-    if _has_truth(dataset):
+    if has_truth(dataset):
         regions = region_share(read_truth([dataset.query[i].path for i in batch]), PERSON, size) > 0.5
     pasted = any(kind == "person" for kind, _ in conditions)
     people = _read(dataset, _others(dataset, batch, seed), size) if pasted else images
@@ -199,7 +214,8 @@ def _hidden(
         ]
         for share in shares:
             covered = zip(occluders, images, regions, strict=True)
-            yield torch.stack([occluder.cover(image, share, region)[0] for occluder, image, region in covered])
+            pairs = [occluder.cover(image, share, region) for occluder, image, region in covered]
+            yield torch.stack([image for image, _ in pairs]), torch.stack([hidden for _, hidden in pairs])
 
 
 def _read(dataset: ReidDataset, queries: Iterable[int], size: tuple[int, int]) -> Tensor:
@@ -208,7 +224,7 @@ def _read(dataset: ReidDataset, queries: Iterable[int], size: tuple[int, int]) -
 
 def _others(dataset: ReidDataset, batch: NDArray[np.intp], seed: int) -> list[int]:
     """For each query of the batch one of another identity, drawn by the seed and the query's number."""
-    ids, _ = _labels(dataset.query)
+    ids, _ = labels(dataset.query)
     if (ids == ids[0]).all():
         raise BadInput(f"All queries are of identity {ids[0]}: nobody else to paste; leave out the kind 'person'.")
     return [int(np.random.default_rng((seed, i)).choice(np.flatnonzero(ids != ids[i]))) for i in batch]

@@ -29,6 +29,7 @@ Lesson: notebooks/04_occlusion_evaluation.ipynb.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -45,7 +46,7 @@ from scmlib.data.records import Record
 from scmlib.data.truth import read_truth, truth_path
 from scmlib.errors import BadInput
 from scmlib.evaluation import rank_records
-from scmlib.inference import apply
+from scmlib.inference import Pictures, apply
 from scmlib.mask import SpectralClusteringMask, clamp_unit, striped_prior
 from scmlib.model import SCM, masked_pools
 
@@ -84,23 +85,73 @@ def swap_masks(
     Raises:
         BadInput: a model without masks of its own, pictures of one identity only, or no query with a true match.
     """
-    if not isinstance(model.scm, SpectralClusteringMask):
-        raise BadInput(f"The variant '{model.config.variant}' has no masks to exchange: take a run of the variant scm.")
-    pool = training_pool(dataset)
-    known = all(truth_path(record.path).is_file() for record in (*pool, *dataset.query, *dataset.gallery))
-    seen = _own_masks(model, pool, workers)
-    order = match_parts(seen[0], _truth(model, pool)[0])[0] if known else []
-
-    def foreign(records: Sequence[Record]) -> Foreign:
-        truth = {"truth": _truth(model, records)[:, :, order]} if known else {}
-        return foreign_masks(seen, pool, records, seed=seed) | truth
-
-    gains = pooled_gains(model, pool, foreign(pool), workers=workers, progress="training" if progress else "")
+    exchange = Exchange.of(model, dataset, workers=workers, progress=progress)
     query, gallery = (
-        embed_swapped(model, records, foreign(records), gains, workers=workers, progress=split if progress else "")
+        exchange.embed(records, exchange.foreign(records, seed), workers=workers, progress=split if progress else "")
         for split, records in (("query", dataset.query), ("gallery", dataset.gallery))
     )
     return compare(dataset, query, gallery, seed=seed)
+
+
+class Exchange(NamedTuple):
+    """What any exchange of a network's masks starts from: the network, and what training pictures showed."""
+
+    model: SCM
+    pool: Sequence[Record]
+    seen: Tensor  # (2, M, P, h, w), the own masks of the pool's pictures and of their mirror images
+    order: Sequence[int]  # which true part is given to each learned one; empty where the truth isn't known
+    gains: Mapping[str, Tensor]  # see `pooled_gains`
+
+    @classmethod
+    def of(cls, model: SCM, dataset: ReidDataset, *, workers: int = 0, progress: bool = False) -> Exchange:
+        """An exchange of a model's masks on a data set.
+
+        Args:
+            model: is switched to evaluation mode; stays where it is.
+            dataset: all of it, or none, has index maps that count.
+            workers: processes that read images.
+            progress: whether to show a progress bar.
+
+        Raises:
+            BadInput: a model without masks of its own, or pictures of one identity only.
+        """
+        if not isinstance(model.scm, SpectralClusteringMask):
+            raise BadInput(
+                f"The variant '{model.config.variant}' has no masks to exchange: take a run of the variant scm."
+            )
+        pool = training_pool(dataset)
+        known = all(truth_path(record.path).is_file() for record in (*pool, *dataset.query, *dataset.gallery))
+        seen = _own_masks(model, pool, workers)
+        order = match_parts(seen[0], _true_masks(model, read_truth([r.path for r in pool]))[0])[0] if known else []
+        bare = cls(model, pool, seen, order, {})
+        label = "training" if progress else ""
+        return bare._replace(gains=pooled_gains(model, pool, bare.foreign(pool), workers=workers, progress=label))
+
+    def foreign(self, records: Sequence[Record], seed: int = 0) -> Foreign:
+        """The masks from elsewhere of some records; `seed` is that of the choice for `other`."""
+        masks = foreign_masks(self.seen, self.pool, records, seed=seed)
+        return masks | ({"truth": self.truth(read_truth([r.path for r in records]))} if self.order else {})
+
+    def truth(self, maps: NDArray[np.uint8]) -> Tensor:
+        """The masks of `truth` for index maps (N, H, W): (2, N, P, h, w), the true parts in the learned ones' order."""
+        return _true_masks(self.model, maps)[:, :, list(self.order)]
+
+    def embed(self, pictures: Pictures, foreign: Foreign, *, workers: int = 0, progress: str = "") -> Embeddings:
+        """`embed_swapped` of pictures and their masks from elsewhere."""
+        return embed_swapped(self.model, pictures, foreign, self.gains, workers=workers, progress=progress)
+
+    def masks(self, pictures: Pictures, foreign: Foreign) -> dict[str, Tensor]:
+        """Every set of masks of N pictures, not of their mirror images: (N, P, h, w) on the CPU, by name."""
+
+        def own(fast: SCM, images: Tensor) -> Tensor:
+            sets = _sets(fast.scm, fast.branches(images)[1])
+            names[:] = sets
+            return torch.stack([*sets.values()], 1)
+
+        names: list[str] = []
+        sets = apply(self.model, pictures, own).unbind(1)
+        others = {name: masks[0].expand(len(sets[0]), -1, -1, -1) for name, masks in foreign.items()}
+        return dict(zip(names, sets, strict=True)) | others
 
 
 def _own_masks(model: SCM, pictures: Sequence[Record], workers: int) -> Tensor:
@@ -112,10 +163,9 @@ def _own_masks(model: SCM, pictures: Sequence[Record], workers: int) -> Tensor:
     return apply(model, pictures, both, workers=workers).transpose(0, 1)
 
 
-def _truth(model: SCM, records: Sequence[Record]) -> Tensor:
-    """`true_masks` of records and of their mirror images, (2, N, P, h, w)."""
-    truth = read_truth([record.path for record in records])
-    masks = true_masks(truth, model.config.grid, model.config.num_parts)
+def _true_masks(model: SCM, maps: NDArray[np.uint8]) -> Tensor:
+    """`true_masks` of index maps and of their mirror images, (2, N, P, h, w)."""
+    masks = true_masks(maps, model.config.grid, model.config.num_parts)
     return torch.stack([masks, masks.flip(3)])
 
 
@@ -152,7 +202,7 @@ def foreign_masks(
 
 def embed_swapped(
     model: SCM,
-    records: Sequence[Record],
+    pictures: Pictures,
     foreign: Foreign,
     gains: Mapping[str, Tensor],
     *,
@@ -163,7 +213,7 @@ def embed_swapped(
 
     Args:
         model: is switched to evaluation mode; stays where it is.
-        records: N pictures.
+        pictures: N, of any kind that `apply` takes.
         foreign: masks from elsewhere.
         gains: see `pooled_gains`.
         workers: processes that read images.
@@ -174,7 +224,7 @@ def embed_swapped(
         scaled = [x * gain for x, gain in zip(pooled, gains[name].tolist(), strict=True)]
         return model.read_out(scaled, masks, masks).embeddings.flatten(1)
 
-    raw = _with_every_set(model, records, foreign, embedding, workers, progress)
+    raw = _with_every_set(model, pictures, foreign, embedding, workers, progress)
     return {name: F.normalize(rows, dim=1).numpy() for name, rows in raw.items()}
 
 
@@ -201,7 +251,7 @@ def pooled_gains(
 
 def _with_every_set(
     model: SCM,
-    records: Sequence[Record],
+    pictures: Pictures,
     foreign: Foreign,
     what: Callable[[str, list[Tensor], Tensor], Tensor],
     workers: int,
@@ -231,7 +281,7 @@ def _with_every_set(
             found.append(torch.stack([what(name, pools[name], masks) for name, masks in sets.items()], 1))
         return found[0] + found[1]
 
-    stacked = apply(model, records, every, workers=workers, progress=progress)  # (N, sets, ...)
+    stacked = apply(model, pictures, every, workers=workers, progress=progress)  # (N, sets, ...)
     return dict(zip(names, stacked.unbind(1), strict=True))
 
 

@@ -36,7 +36,7 @@ from scmlib.data.images import read_pictures
 from scmlib.data.truth import OCCLUDER, PERSON, read_truth, region_share
 from scmlib.evaluation import rank_records
 from scmlib.model import SCM
-from scmlib.ranking import Floats, rank
+from scmlib.ranking import Floats, Labels, rank
 
 SHARES = (0.0, 0.1, 0.2, 0.3, 0.5)
 
@@ -83,12 +83,8 @@ def worth(
     shares = sorted({float(ratio) for ratio in ratios} - {0.0})
     groups = groups or {ALL: range(len(model.embedding_names))}
     exchange = Exchange.of(model, dataset, workers=workers, progress=progress)
-    gallery = exchange.embed(
-        dataset.gallery,
-        exchange.foreign(dataset.gallery, seed),
-        workers=workers,
-        progress="gallery" if progress else "",
-    )
+    foreign, label = exchange.foreign(dataset.gallery, seed), "gallery" if progress else ""
+    gallery = exchange.embed(dataset.gallery, foreign, workers=workers, progress=label)
     sides = {name: {g: only(rows, model, kept) for g, kept in groups.items()} for name, rows in gallery.items()}
     counted = _with_match(dataset)
     precision, auc = _scores(exchange, dataset, counted, sides, groups, (kinds, shares, seed), progress)
@@ -100,14 +96,17 @@ def worth(
     index = [(name, group, hidden, ratio) for name in names for group in groups for ratio in (0.0, *shares)]
     table = pd.DataFrame(index, columns=["masks", "embeddings", "hidden", "ratio"])
     for column, values in zip(COUNTED, scores, strict=True):
-        ends = np.full((3, *values.shape[:-1]), np.nan)
-        if (known := np.isfinite(values)).any():
-            sums, numbers = np.where(known, values, 0), known.astype(float)
-            ends = np.stack(
-                [sums.sum(-1) / numbers.sum(-1), *bootstrap_bands(sums, people, weights=numbers, seed=seed)]
-            )
-        table[[column, f"{column}_low", f"{column}_high"]] = ends.reshape(3, -1).T
+        table[[column, f"{column}_low", f"{column}_high"]] = _with_band(values, people, seed).reshape(3, -1).T
     return table.assign(queries=len(counted), identities=len(np.unique(people)))
+
+
+def _with_band(values: Floats, people: Labels, seed: int) -> Floats:
+    """Means of (..., Q) and their bands over identities, (3, ...); NaN in a query's place doesn't count."""
+    known = np.isfinite(values).astype(float)
+    if not known.any():
+        return np.full((3, *values.shape[:-1]), np.nan)
+    sums = np.nan_to_num(values)
+    return np.stack([sums.sum(-1) / known.sum(-1), *bootstrap_bands(sums, people, weights=known, seed=seed)])
 
 
 def _with_match(dataset: ReidDataset) -> NDArray[np.intp]:

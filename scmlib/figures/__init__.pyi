@@ -66,3 +66,6 @@ from .training import draw_schedule as draw_schedule
 from .training import draw_training as draw_training
 from .training import draw_triplets as draw_triplets
 from .verification import draw_verification as draw_verification
+from .worth import draw_worth as draw_worth
+from .worth import draw_worth_against_location as draw_worth_against_location
+from .worth import draw_worth_by_embedding as draw_worth_by_embedding

@@ -18,6 +18,7 @@ from scmlib.data.truth import REGIONS
 from scmlib.figures.masks import WANTED
 from scmlib.figures.panels import Panel, blend, blocks
 from scmlib.figures.training import POSITIONS
+from scmlib.figures.worth import NAMES
 from scmlib.ranking import rank
 
 Example = tuple[Callable[[], Figure], str]  # draws it; words of its alt text
@@ -83,6 +84,18 @@ def growth(names: list[str]) -> pd.DataFrame:
     sizes = [2_500, 5_000, 10_000, 20_000]
     rows = [(name, size, (i + 1) * size / 1e4, 5.0 + i) for i, name in enumerate(names) for size in sizes]
     return pd.DataFrame(rows, columns=["work", "size", "seconds", "mebibytes"])
+
+
+def worths(masks: list[str], ratios: list[float], groups: Sequence[str] = ("all",)) -> pd.DataFrame:
+    rows = []
+    for m, name in enumerate(masks):
+        for group in groups:
+            for ratio in ratios:
+                ahead, auc = 0.05 * m * (1 - ratio), 0.9 - 0.1 * m
+                values = {"mAP": 0.8 - ratio - ahead, "ahead": ahead, "grown": -0.05 * m * ratio, "auc": auc}
+                bands = {f"{c}_{end}": v + d for c, v in values.items() for end, d in (("low", -0.02), ("high", 0.02))}
+                rows.append({"masks": name, "embeddings": group, "ratio": ratio, **values, **bands})
+    return pd.DataFrame(rows).assign(hidden="the visible person", queries=80, identities=20)
 
 
 def swaps(names: list[str]) -> pd.DataFrame:
@@ -479,5 +492,36 @@ EXAMPLES: dict[str, dict[str, Example]] = {
     "draw_verification": {
         "usual": (partial(figures.draw_verification, pairs(0.2)), "1,800 genuine and 1,800 impostor pairs: EER"),
         "told apart": (partial(figures.draw_verification, pairs(0.01)), "EER 0.0% (0.0% to 0.0%); AUC 100.0%"),
+    },
+    "draw_worth": {
+        "usual": (
+            partial(
+                figures.draw_worth,
+                worths(["own", "mean", "uniform", "truth"], RATIOS),
+                sketch={"with masks": [0.9] * 6 + [None], "without": [None] * 7},
+            ),
+            "their mean, blind +5.0% (+3.0% to +7.0%), then +2.0% (+0.0% to +4.0%)",
+        ),
+        "two": (partial(figures.draw_worth, worths(["own", "mean"], [0, 0.5])), "its own 80.0%, then 30.0%"),
+    },
+    "draw_worth_against_location": {
+        "usual": (
+            partial(figures.draw_worth_against_location, worths([*NAMES], [0, 0.2, 0.5])),
+            "another person's at 50%: AUC 0.700, mAP 25.0%",
+        ),
+        "one": (partial(figures.draw_worth_against_location, worths(["own"], [0, 0.1])), "its own at 10%: AUC 0.900"),
+    },
+    "draw_worth_by_embedding": {
+        "usual": (
+            partial(
+                figures.draw_worth_by_embedding,
+                worths(["own", "mean", "uniform"], RATIOS, ["all", "global", "cooperative", "parts"]),
+            ),
+            "uniform, parts +10.0%",
+        ),
+        "one": (
+            partial(figures.draw_worth_by_embedding, worths(["own", "mean"], [0, 0.3], ["parts"]), ["mean"]),
+            "their mean, blind, parts +5.0%",
+        ),
     },
 }

@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test unit torture lint bench lab learner reading notebooks site clean
+.PHONY: demo test unit torture lint bench lab learner reading teaching notebooks site clean
 
 demo: .venv/ready  ## the main job: draw a world, train, evaluate, report (two to four minutes on 2 cores)
 	$(BIN)/scm demo
@@ -34,6 +34,10 @@ learner: .venv/ready  ## the course without answers and solutions, in learner/; 
 
 reading: .venv/ready  ## the course with answers and solutions behind folds, in reading/
 	$(BIN)/python notebooks/editions.py reading reading
+
+teaching: .venv/ready  ## slides and a quiz bank from the course, in build/teaching
+	$(BIN)/python -m docs.slides
+	$(BIN)/python -m docs.quiz
 
 notebooks: .venv/ready  ## run all notebooks and keep what they show
 	$(BIN)/python notebooks/execute.py

@@ -1,9 +1,12 @@
 from .analysis.comparison import compare_runs as compare_runs
+from .analysis.distances import compare_distances as compare_distances
+from .analysis.failures import failures as failures
 from .analysis.mask_scores import score_masks as score_masks
 from .analysis.nearest import nearest as nearest
 from .analysis.occluders import occlude as occlude
 from .analysis.ranked_lists import ranked_lists as ranked_lists
 from .analysis.search import search as search
+from .analysis.verification import verify as verify
 from .checkpoints import load_model as load_model
 from .checkpoints import load_released as load_released
 from .data.datasets import open_dataset as open_dataset

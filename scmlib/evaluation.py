@@ -18,6 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scmlib.data.datasets import ReidDataset, draw_gallery
+from scmlib.data.layouts import Layout
 from scmlib.data.records import Record
 from scmlib.inference import embed
 from scmlib.model import SCM
@@ -154,6 +155,18 @@ def per_query(ranking: Ranking, queries: Sequence[Record]) -> pd.DataFrame:
     known = [(str(query.path), query.identity, query.camera) for query in queries]
     table = pd.DataFrame(known, columns=["path", "identity", "camera"])
     return table.assign(rank=(ranking.first_match + 1), **ranking.per_query()).astype({"rank": "Int64"})
+
+
+def named(table: pd.DataFrame, layout: Layout) -> pd.DataFrame:
+    """A table with people and cameras as the data write them: texts where a table of your own has texts.
+
+    Args:
+        table: its columns identity and camera, and those whose names end in `_identity` or `_camera`, are looked at.
+        layout: of the data.
+    """
+    told = {"identity": layout.identity_names, "camera": layout.camera_names}
+    columns = {column: told.get(str(column).rpartition("_")[2]) for column in table}
+    return table.assign(**{str(c): [names[number] for number in table[c]] for c, names in columns.items() if names})
 
 
 def ranked_gallery(

@@ -20,7 +20,7 @@ from scmlib.data.layouts import LAYOUTS, PROTOCOLS, Count
 from scmlib.data.records import Record
 from scmlib.data.truth import truth_path
 from scmlib.errors import BadInput
-from scmlib.evaluation import Evaluation, evaluate, per_query
+from scmlib.evaluation import Evaluation, evaluate, named, per_query
 from scmlib.files import read_json, write_atomically
 from scmlib.inference import masks_of
 from scmlib.model import SCM
@@ -176,7 +176,7 @@ def store_evaluation(study: Study, evaluation: Evaluation) -> tuple[dict[str, An
     name = "_".join(part for part in (study.weights, "evaluation", data.name.replace(":", "-"), seen[:8]) if part)
     path = study.folder / f"{name}.json"
     write_atomically(path, json.dumps(facts, indent=2).encode())
-    queries = per_query(evaluation.ranking, data.query)
+    queries = named(per_query(evaluation.ranking, data.query), data.layout)
     write_atomically(path.with_suffix(".csv"), queries.to_csv(index=False).encode())
     return facts, path
 

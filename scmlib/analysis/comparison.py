@@ -9,7 +9,7 @@ Lesson: notebooks/04_ranking.ipynb.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ from scmlib.analysis.statistics import bootstrap_bands
 from scmlib.data.datasets import digest
 from scmlib.data.records import Record
 from scmlib.errors import BadInput
+from scmlib.evaluation import named
 from scmlib.ranking import Ranking
 from scmlib.run_folder import TEST, data_root
 from scmlib.runs import Study, open_study
@@ -86,7 +87,8 @@ def compare_runs(a: Run, b: Run, dataset: str = "", dataset_root: str | Path = "
         BadInput: no run or data there, or studies that are open on different test images.
     """
     first, second = open_pair(a, b, dataset, dataset_root)
-    return compare_rankings(first.evaluation.ranking, second.evaluation.ranking, first.data.query, seed=seed)
+    found = compare_rankings(first.evaluation.ranking, second.evaluation.ranking, first.data.query, seed=seed)
+    return replace(found, queries=named(found.queries, first.data.layout))
 
 
 def open_pair(a: Run, b: Run, dataset: str = "", dataset_root: str | Path = "") -> tuple[Study, Study]:

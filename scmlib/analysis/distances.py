@@ -15,6 +15,7 @@ Lesson: notebooks/04_ranking.ipynb.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -28,7 +29,7 @@ from scmlib.data.datasets import ReidDataset
 from scmlib.errors import BadInput
 from scmlib.inference import masks_of
 from scmlib.ranking import Ranking, rank_similarities, similarities
-from scmlib.runs import Study
+from scmlib.runs import Study, open_study
 
 PAPER, ALIKE = "paper", "alike"
 
@@ -133,23 +134,41 @@ def _ranked(data: ReidDataset, blocks: Iterator[tuple[slice, Tensor]]) -> Rankin
     return rank_similarities(blocks, *ids, *cams)
 
 
-def compare_distances(data: ReidDataset, rankings: dict[str, Ranking], *, seed: int = 0) -> pd.DataFrame:
-    """The metrics of every distance, and the differences to the distance that each is held against.
+def compare_distances(
+    run: Study | str | Path,
+    dataset: str = "",
+    dataset_root: str | Path = "",
+    *,
+    k1: int = K1,
+    k2: int = K2,
+    weight: float = WEIGHT,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """The metrics by every distance, and the differences to the distance that each is held against.
 
     Args:
-        data: whom the queries show.
-        rankings: what `rank_by_distances` gives.
+        run: an open study, or the folder of a run.
+        dataset: the data set to look at, for a run folder; the run's own if empty.
+        dataset_root: the folder that holds the data set's folder; the run's own if empty.
+        k1: see `reranked`.
+        k2: see `reranked`.
+        weight: see `reranked`.
         seed: of the bootstrap.
 
     Returns:
         A row for each distance with the columns distance; against, the distance it is held against (`alike` for
         `visible`, else `paper`); top1, top5, top10, mAP and mINP in [0, 1]; and for each of these the difference (e.g.
         mAP_difference), paired by query, with its 95 % band over identities (mAP_low, mAP_high).
+
+    Raises:
+        BadInput: no run or data there, a variant without part embeddings, or a parameter out of range.
     """
+    study = run if isinstance(run, Study) else open_study(run, dataset, dataset_root)
+    rankings = rank_by_distances(study, k1=k1, k2=k2, weight=weight)
     rows = []
     for name, ranking in rankings.items():
         against = ALIKE if name == "visible" else PAPER
-        table = compare_metrics(ranking, rankings[against], data.query, seed=seed)
+        table = compare_metrics(ranking, rankings[against], study.data.query, seed=seed)
         row: dict[str, str | float] = {"distance": name, "against": against}
         row |= {metric: table["a"].to_dict()[metric] for metric in METRICS}
         for metric in METRICS:

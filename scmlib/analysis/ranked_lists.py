@@ -11,7 +11,7 @@ import pandas as pd
 from torch import Tensor
 
 from scmlib.errors import BadInput
-from scmlib.evaluation import per_query, ranked_gallery
+from scmlib.evaluation import named, per_query, ranked_gallery
 from scmlib.runs import Study, open_study
 
 CHOICES = ("worst", "best", "random", "occluder")
@@ -89,7 +89,8 @@ def ranked_lists(
             row = (str(query.path), position, str(image.path), image.identity, image.camera, float(value), hit)
             rows.append(row)
     columns = ["query", "position", "path", "identity", "camera", "similarity", "right"]
-    return ChosenLists(table.loc[chosen], pd.DataFrame(rows, columns=columns), study)
+    layout, found = study.data.layout, pd.DataFrame(rows, columns=columns)
+    return ChosenLists(named(table.loc[chosen], layout), named(found, layout), study)
 
 
 def choose(table: pd.DataFrame, by: str, number: int, *, seed: int = 0) -> list[int]:

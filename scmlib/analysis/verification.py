@@ -21,6 +21,7 @@ Lesson: notebooks/04_ranking.ipynb.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -30,7 +31,7 @@ from numpy.typing import NDArray
 from scmlib.analysis.statistics import RESAMPLES
 from scmlib.errors import BadInput
 from scmlib.ranking import Embeddings, Floats, Labels, check_sides, similarities
-from scmlib.runs import Study
+from scmlib.runs import Study, open_study
 
 BINS = 4000
 
@@ -80,12 +81,18 @@ class Verification:
         return pd.DataFrame({"value": values, "low": known.iloc[0], "high": known.iloc[1]})
 
 
-def verify(study: Study) -> Verification:
-    """Count the genuine and the impostor pairs of a study's queries and gallery, see the module's head.
+def verify(run: Study | str | Path, dataset: str = "", dataset_root: str | Path = "") -> Verification:
+    """Count the genuine and the impostor pairs of a run's queries and gallery, see the module's head.
+
+    Args:
+        run: an open study, or the folder of a run.
+        dataset: the data set to look at, for a run folder; the run's own if empty.
+        dataset_root: the folder that holds the data set's folder; the run's own if empty.
 
     Raises:
-        BadInput: no genuine or no impostor pair.
+        BadInput: no run or data there, no genuine or no impostor pair.
     """
+    study = run if isinstance(run, Study) else open_study(run, dataset, dataset_root)
     evaluation, sides = study.evaluation, (study.data.query, study.data.gallery)
     ids, cams = ([[getattr(r, name) for r in side] for side in sides] for name in ("identity", "camera"))
     return count_pairs(evaluation.query, evaluation.gallery, *ids, *cams)

@@ -166,11 +166,13 @@ def openset(study: Study, folder: Path, as_json: bool) -> None:
     """Ask how often `scm search` says nobody, rightly and wrongly, at several false-match rates."""
     import pandas as pd
 
+    from scmlib import figures
     from scmlib.analysis.search import OUTCOMES, open_set_rates
     from scmlib.files import write_atomically
 
     table = open_set_rates(study, seed=study.settings.seed)
     write_atomically(folder / "openset.csv", table.to_csv(index=False).encode())
+    drawn = figures.save(figures.draw_open_set(table), folder / "openset.png")
     if as_json:
         click.echo(json.dumps({"dataset": study.data.name, "rows": records(table)}))
         return
@@ -182,5 +184,5 @@ def openset(study: Study, folder: Path, as_json: bool) -> None:
     click.echo(shown.to_string(index=False))
     click.echo(
         f"{table['queries'].iloc[0]} queries, each searched without its person in the gallery (absent), and with. In "
-        f"brackets the 95 % band over identities. Stored in {folder / 'openset.csv'}."
+        f"brackets the 95 % band over identities. Stored in {folder / 'openset.csv'}; drawn in {drawn}."
     )

@@ -36,7 +36,7 @@ CHAPTERS = (
     (training.train, training.recipes),
     (evaluation.evaluate, evaluation.masks),
     (lists.search, lists.openset, lists.lists),
-    (questions.compare, questions.distances, questions.verification),
+    (questions.compare, questions.failures, questions.distances, questions.verification),
     (exports.embed, exports.export),
     (analysis.scores, analysis.swap, analysis.occlusion, analysis.sensitivity, analysis.clinic, analysis.ablation),
 )

@@ -1,4 +1,4 @@
-"""Commands that ask more of a run: how it compares with another, and by which distance and at which threshold."""
+"""Commands that ask more of a run: how it compares with another, where it fails, by which distance and threshold."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from scmlib.cli.analysis import looking
+from scmlib.cli.analysis import looking, records
 from scmlib.cli.options import batched, json_option, out_option, run_dataset_option, run_root_option
 
 if TYPE_CHECKING:
+    from scmlib.analysis.failures import Failures
     from scmlib.runs import Study
 
 
@@ -69,6 +70,82 @@ def compare(
 
 @click.command()
 @looking
+@click.option(
+    "--metric",
+    type=click.Choice(["top1", "top5", "top10", "mAP", "mINP"]),
+    default="mAP",
+    show_default=True,
+    help="That groups are judged by.",
+)
+@click.option(
+    "--least", default=10, show_default=True, type=click.IntRange(2), help="Identities a group needs to be judged."
+)
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Of the bootstrap.")
+@json_option
+def failures(study: Study, folder: Path, metric: str, least: int, seed: int, as_json: bool) -> None:
+    """Find where a run fails: by camera, view, occluder and all else that the data know; and its hardest negatives.
+
+    A table of your own may have any further columns (weather, clothes, what hides the person): each is a question.
+    """
+    from scmlib import figures
+    from scmlib.analysis.failures import failures as find
+    from scmlib.files import write_atomically
+
+    answer = find(study, metric=metric, least=least, seed=seed)
+    tables = {"": answer.groups, "_cameras": answer.pairs, "_likeness": answer.likeness, "_negatives": answer.negatives}
+    for name, table in tables.items():
+        write_atomically(folder / f"failures{name}.csv", table.to_csv(index=False).encode())
+    drawings = {"": figures.draw_failures(answer.groups, metric)}
+    drawings |= {"_cameras": figures.draw_camera_pairs(answer.pairs, metric)} if len(answer.pairs) else {}
+    drawings |= {"_likeness": figures.draw_likeness(answer.likeness)} if len(answer.likeness) else {}
+    drawings |= {"_negatives": figures.draw_ranked_lists(**answer.drawing())}
+    drawn = [figures.save(figure, folder / f"failures{name}.png") for name, figure in drawings.items()]
+    if as_json:
+        parts = {"rows": answer.groups, "camera_pairs": answer.pairs, "likeness": answer.likeness}
+        parts |= {"confusions": answer.confusions, "negatives": answer.negatives.head(20)}
+        counts = {"queries": study.evaluation.ranking.num_valid, "least": least}
+        facts = {"dataset": study.data.name, "metric": metric, **counts}
+        click.echo(json.dumps(facts | {name: records(table) for name, table in parts.items()}))
+        return
+    say_failures(answer, least)
+    click.echo(f"Everything stands in {folder / 'failures.csv'} and beside it; drawn in {', '.join(map(str, drawn))}.")
+
+
+def say_failures(answer: Failures, least: int) -> None:
+    """The findings in words."""
+    import pandas as pd
+
+    pairs = answer.pairs
+    tables = [answer.groups]
+    if len(pairs):
+        told = "query " + pairs["query_camera"] + ", gallery " + pairs["gallery_camera"]
+        tables.append(pairs.assign(question="camera pair", group=told))
+    groups = pd.concat(tables)
+    for title, table, name, value in (
+        ("Groups that differ from all others of their question:", groups, "group", answer.metric),
+        ("What hardest negatives share with their queries, beside all strangers:", answer.likeness, "fact", "shared"),
+    ):
+        click.echo(title)
+        for row in records(table[table["finding"].isin(["lower", "higher"])]):
+            ends = "{:+.1%} [{:+.1%}, {:+.1%}]".format(*(row[name] for name in ("difference", "low", "high")))
+            what = f"{row['question']} {row[name]}" if "question" in row else row[name]
+            counts = f"{row['queries']} queries of {row['identities']} identities"
+            click.echo(f"  {what}: {row[value]:.1%}, {ends}, {counts}")
+    few = int((groups["finding"] == "too few identities").sum())
+    mixed = answer.confusions
+    click.echo(
+        f"{len(groups)} groups in {groups['question'].nunique()} questions; {few} of them with fewer than {least} "
+        "identities, or as few outside, are counted and not judged. In brackets 95 % bands over identities that hold "
+        "together within a question; of twenty questions without any difference one shows a finding by chance."
+    )
+    click.echo(
+        f"{mixed['queries'].sum()} of {len(answer.negatives)} queries have somebody else in first place; "
+        f"{(mixed['queries'] > 1).sum()} pairs of people are mixed up more than once."
+    )
+
+
+@click.command()
+@looking
 @click.option("--k1", default=20, show_default=True, type=click.IntRange(1), help="Re-ranking: neighbours of an image.")
 @click.option("--k2", default=6, show_default=True, type=click.IntRange(1), help="Re-ranking: images averaged.")
 @click.option(
@@ -81,11 +158,10 @@ def distances(study: Study, folder: Path, k1: int, k2: int, weight: float, as_js
 
     from scmlib import figures
     from scmlib.analysis.comparison import METRICS
-    from scmlib.analysis.distances import compare_distances, rank_by_distances
+    from scmlib.analysis.distances import compare_distances
     from scmlib.files import write_atomically
 
-    rankings = rank_by_distances(study, k1=k1, k2=k2, weight=weight)
-    table = compare_distances(study.data, rankings)
+    table = compare_distances(study, k1=k1, k2=k2, weight=weight)
     write_atomically(folder / "distances.csv", table.to_csv(index=False).encode())
     drawn = figures.save(figures.draw_distances(table), folder / "distances.png")
     if as_json:

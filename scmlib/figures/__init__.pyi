@@ -13,6 +13,9 @@ from .data import draw_grid as draw_grid
 from .data import draw_inspection as draw_inspection
 from .data import draw_sheet as draw_sheet
 from .data import verdict as verdict
+from .failures import draw_camera_pairs as draw_camera_pairs
+from .failures import draw_failures as draw_failures
+from .failures import draw_likeness as draw_likeness
 from .masks import draw_cut as draw_cut
 from .masks import draw_diffusion as draw_diffusion
 from .masks import draw_masks as draw_masks
@@ -65,6 +68,7 @@ from .training import draw_network as draw_network
 from .training import draw_schedule as draw_schedule
 from .training import draw_training as draw_training
 from .training import draw_triplets as draw_triplets
+from .verification import draw_open_set as draw_open_set
 from .verification import draw_verification as draw_verification
 from .worth import draw_worth as draw_worth
 from .worth import draw_worth_against_location as draw_worth_against_location

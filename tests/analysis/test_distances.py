@@ -66,7 +66,7 @@ def test_visibility_is_a_share_of_the_usual_mass() -> None:
 def test_distances_of_a_run(run: Path, data_root: Path) -> None:
     study = open_study(run, dataset_root=data_root)
     rankings = rank_by_distances(study)
-    table = compare_distances(study.data, rankings).set_index("distance")
+    table = compare_distances(study).set_index("distance")
     assert list(table.index) == ["paper", "re-ranked", "alike", "visible"]
     assert list(table["against"]) == ["paper", "paper", "paper", "alike"]
     assert table.loc["paper", "mAP"] == study.evaluation.metrics["mAP"]

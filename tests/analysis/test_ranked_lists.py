@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,14 @@ import pytest
 from click.testing import CliRunner
 
 from scmlib import figures
+from scmlib.analysis.comparison import compare_runs
+from scmlib.analysis.failures import failures
 from scmlib.analysis.ranked_lists import choose, ranked_lists
 from scmlib.cli.main import cli
+from scmlib.data.datasets import open_dataset
 from scmlib.errors import BadInput
 from scmlib.evaluation import per_query
-from scmlib.runs import Study, open_study
+from scmlib.runs import Study, open_study, store_evaluation
 from tests.trees import write_tree
 
 TABLE = pd.DataFrame(
@@ -118,3 +122,27 @@ def test_an_evaluation_leaves_a_table_of_its_queries(run: Path, tmp_path: Path) 
     (facts,) = mine.glob("evaluation_market1501_*.json")
     assert f"query by query in {table.name}" in said
     assert pd.read_csv(table)["mAP"].mean() == pytest.approx(json.loads(facts.read_text())["mAP"])
+
+
+def test_people_and_cameras_of_a_table_are_told_by_their_texts(run: Path, data_root: Path, tmp_path: Path) -> None:
+    data = open_dataset("synthetic", data_root)
+    told = {split: [r for r in getattr(data, split) if r.identity < 16] for split in ("query", "gallery")}
+    lines = ["path,identity,camera,split"]
+    for split, records in told.items():
+        for r in records:
+            name = f"{split}-{r.path.name}"
+            shutil.copy(r.path, tmp_path / name)
+            lines.append(f"{name},person {chr(65 + r.identity % 26)},door {'xyz'[r.camera % 3]},{split}")
+    (tmp_path / "images.csv").write_text("\n".join(lines))
+    study = replace(open_study(run, tmp_path.name, tmp_path.parent), folder=tmp_path)
+    answer = ranked_lists(study, queries=2, length=3)
+    found = [failures(study, least=2).negatives, per_query_table(study), answer.queries, answer.found]
+    for table in (*found, compare_runs(study, study).queries):
+        assert table["identity"].str.startswith("person ").all()
+        assert table["camera"].str.startswith("door ").all()
+    assert found[0]["negative_identity"].str.startswith("person ").all()
+
+
+def per_query_table(study: Study) -> pd.DataFrame:
+    """The table that an evaluation leaves."""
+    return pd.read_csv(store_evaluation(study, study.evaluation)[1].with_suffix(".csv"))

@@ -1,4 +1,4 @@
-"""k-reciprocal re-ranking against a naive reference of the published definition, in full matrices and sets."""
+"""k-reciprocal re-ranking against a plain transcription of its definition, in full matrices and sets."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def joined(query: Matrix, gallery: Matrix, *settings: float) -> Matrix:
 
 
 @pytest.mark.parametrize(("k1", "k2", "weight"), [(20, 6, 0.3), (5, 1, 0.0), (6, 3, 0.7), (1, 1, 0.3), (80, 90, 0.3)])
-def test_equals_the_published_definition(k1: int, k2: int, weight: float) -> None:
+def test_equals_a_plain_transcription_of_the_definition(k1: int, k2: int, weight: float) -> None:
     rng = np.random.default_rng(0)
     query, gallery = (unit(rng, np.arange(n) % 7) for n in (13, 47))
     assert joined(query, gallery, k1, k2, weight) == pytest.approx(naive(query, gallery, k1, k2, weight), abs=2e-6)

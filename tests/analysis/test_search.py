@@ -174,6 +174,7 @@ def test_open_set_rates_equal_a_loop_over_queries(run: Path, tmp_path: Path) -> 
     assert [row["false_match_rate"] for row in answer["rows"]] == list(RATES)
     assert "24 queries, each searched without its person" in CliRunner().invoke(cli, asked).stdout
     assert (tmp_path / "openset.csv").is_file()
+    assert (tmp_path / "openset.png").is_file()
 
 
 def test_what_cannot_be_searched_is_said(mine: Run, data_root: Path, tmp_path: Path) -> None:
@@ -184,3 +185,15 @@ def test_what_cannot_be_searched_is_said(mine: Run, data_root: Path, tmp_path: P
         search(mine, tmp_path / "gone.jpg", "synthetic")
     with pytest.raises(BadInput, match="is no folder"):
         search(mine, photo, tmp_path / "gone")
+
+
+def test_the_figure_of_open_set_rates_says_its_numbers() -> None:
+    shares = {"nobody_absent": 0.9, "right_first": 0.7, "wrong_first": 0.1, "nobody_present": 0.2}
+    row = {f"{name}{end}": share for name, share in shares.items() for end in ("", "_low", "_high")}
+    table = pd.DataFrame([{"false_match_rate": rate, "queries": 5} | row for rate in (0.001, 0.01)])
+    figure = figures.draw_open_set(table)
+    said = figures.alt_text(figure)
+    assert "At false-match rates of 0.001, 0.01, of 5 queries: nobody, rightly 90%, 90%; the right person first" in said
+    assert "nobody, wrongly 20%, 20%" in said
+    lines = [line for axes in figure.axes for line in axes.lines]
+    assert [np.asarray(line.get_ydata()).tolist() for line in lines] == [[share, share] for share in shares.values()]

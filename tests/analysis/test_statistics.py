@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from scmlib.analysis.statistics import bootstrap_bands
+from scmlib.analysis.statistics import bootstrap_bands, simultaneous_bands
 
 
 def test_bands_of_single_queries_are_those_of_the_normal_approximation() -> None:
@@ -52,3 +53,46 @@ def test_band_of_a_ratio_of_sums() -> None:
         rows = np.concatenate([np.flatnonzero(groups == g) for g in range(4) for _ in range(drawn[g])])
         found.append(scores[rows].sum() / weights[rows].sum())
     assert bootstrap_bands(scores, groups, weights=weights) == pytest.approx(np.percentile(found, (2.5, 97.5)))
+
+
+def test_simultaneous_bands_equal_a_loop_over_resamples() -> None:
+    rng = np.random.default_rng(3)
+    groups, scores = np.repeat(np.arange(8), 3), rng.random(24)
+    inside = np.stack([groups < 4, rng.random(24) < 0.5]).astype(float)
+    found = simultaneous_bands(scores, groups, inside, 1 - inside, resamples=200)
+
+    def one(drawn: NDArray[np.int64], k: int) -> tuple[float, float]:
+        """A difference and its standard error, by the drawn identities one after the other."""
+        people = [p for p in range(8) for _ in range(drawn[p])]
+        parts = []
+        for weights in (inside[k], 1 - inside[k]):
+            whole = sum(weights[groups == p].sum() for p in people)
+            mean = sum((scores * weights)[groups == p].sum() for p in people) / whole
+            parts.append((mean, [(weights * (scores - mean))[groups == p].sum() / whole for p in people]))
+        (a, u), (b, v) = parts
+        return a - b, float(np.sqrt(sum((x - y) ** 2 for x, y in zip(u, v, strict=True))))
+
+    seen = [one(np.ones(8, int), k) for k in (0, 1)]
+    largest = []
+    for drawn in np.random.default_rng(0).multinomial(8, np.full(8, 1 / 8), 200):
+        distances = []
+        for k, (estimate, _) in enumerate(seen):
+            with np.errstate(invalid="ignore"):
+                value, error = one(drawn, k)
+            distances += [abs(value - estimate) / error] if error > 1e-12 else []
+        largest.append(max(distances))
+    reach = np.quantile(largest, 0.95)
+    wanted = np.array([[e, e - reach * s, e + reach * s] for e, s in seen]).T
+    assert np.allclose(found, wanted)
+
+
+def test_bands_of_many_differences_are_wider_than_of_one() -> None:
+    rng = np.random.default_rng(4)
+    groups, scores = np.arange(200), rng.random(200)
+    inside = np.eye(10)[rng.integers(0, 10, 200)].T
+    _, low, high = simultaneous_bands(scores, groups, inside, 1 - inside)
+    _, alone_low, alone_high = simultaneous_bands(scores, groups, inside[:1], 1 - inside[:1])
+    assert (high - low)[0] > 1.2 * (alone_high - alone_low)[0]
+    mean, lowest, highest = simultaneous_bands(scores, groups, np.ones((1, 200)))  # nothing is taken from it
+    assert mean[0] == pytest.approx(scores.mean())
+    assert highest[0] - lowest[0] == pytest.approx(2 * 1.98 * scores.std() / np.sqrt(200), rel=0.08)

@@ -35,9 +35,10 @@ learner: .venv/ready  ## the course without answers and solutions, in learner/; 
 reading: .venv/ready  ## the course with answers and solutions behind folds, in reading/
 	$(BIN)/python notebooks/editions.py reading reading
 
-teaching: .venv/ready  ## slides and a quiz bank from the course, in build/teaching
+teaching: .venv/ready  ## slides, a quiz bank and assignments from the course, in build/teaching
 	$(BIN)/python -m docs.slides
 	$(BIN)/python -m docs.quiz
+	$(BIN)/python -m docs.assignments
 
 notebooks: .venv/ready  ## run all notebooks and keep what they show
 	$(BIN)/python notebooks/execute.py

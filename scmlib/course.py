@@ -304,6 +304,16 @@ def check(
     Returns:
         The function to go on with: the learner's if it is right, else the reference.
     """
+    return graded(answer, reference, cases, mistakes)[0]
+
+
+def graded(
+    answer: Callable[..., Any],
+    reference: Callable[..., Any],
+    cases: Iterable[tuple[Any, ...]],
+    mistakes: Mapping[str, Callable[..., Any]] | None = None,
+) -> tuple[Callable[..., Any], bool]:
+    """What `check` says and gives, and whether the answer is right: for assignments with points."""
     cases = list(cases)
     for number, arguments in enumerate(cases, 1):
         fault = _fault(answer, arguments, _given(reference, arguments))
@@ -312,9 +322,9 @@ def check(
             for sentence, mistake in (mistakes or {}).items():
                 if not any(_fault(answer, given, _given(mistake, given)) for given in cases):
                     print(f"  {sentence}")
-            return reference
+            return reference, False
     print(f"✓ Right, on all {len(cases)} cases." if len(cases) > 1 else "✓ Right.")
-    return answer
+    return answer, True
 
 
 def _given(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:

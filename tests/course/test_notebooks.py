@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import symtable
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import numpy as np
 import pytest
 from nbformat import NotebookNode
 
+from docs.assignments import names
 from notebooks.editions import EDITIONS, SOURCES, behind_predictions, tags, worked_in, write_edition
 from notebooks.execute import FOLDER, code_digest, execute
 from scmlib.explorers.widgets import ERROR
@@ -191,17 +191,6 @@ def test_explorers_have_printed_twins(path: Path) -> None:
     code = "\n".join(cell.source for cell in read(path).cells if cell.cell_type == "code")
     for name in re.findall(r"^(\w+) = (?:explore_\w+|occlusion_lab|find_her)\(", code, flags=re.MULTILINE):
         assert f"{name}.filmstrip(" in code, name
-
-
-def names(source: str) -> tuple[set[str], set[str]]:
-    """Names that a cell binds for other cells, and names that it takes from them; those of inner scopes left out."""
-    top = symtable.symtable(source, "cell", "exec")
-    bound = {s.get_name() for s in top.get_symbols() if s.is_assigned() or s.is_imported() or s.is_namespace()}
-    scopes, taken = [top], {s.get_name() for s in top.get_symbols() if s.is_referenced()}
-    while scopes:
-        scopes += (scope := scopes.pop()).get_children()
-        taken |= {s.get_name() for s in scope.get_symbols() if scope is not top and s.is_global()}
-    return bound, taken - bound
 
 
 @each

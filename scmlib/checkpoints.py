@@ -20,6 +20,7 @@ from torch.nn import functional as F
 
 from scmlib.errors import BadInput, ran_out
 from scmlib.files import parse_json, write_atomically
+from scmlib.launch import first
 from scmlib.model import SCM
 from scmlib.run_folder import DAMAGED, PREVIOUS, STATE, WEIGHTS, begun, resume_command
 from scmlib.settings import Settings
@@ -276,7 +277,7 @@ def load_training(folder: Path, device: torch.device) -> dict[str, Any]:
             continue
         if name == PREVIOUS:
             damaged = (folder / STATE).exists()
-            if damaged:
+            if damaged and first():
                 (folder / STATE).replace(folder / DAMAGED)
             warnings.warn(
                 f"{folder / STATE} is {f'damaged, now kept as {DAMAGED}' if damaged else 'missing'}: the training goes "

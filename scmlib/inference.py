@@ -28,7 +28,9 @@ from scmlib.data.images import to_float
 from scmlib.data.loading import RecordImages
 from scmlib.data.records import Record
 from scmlib.errors import BadInput
+from scmlib.launch import first
 from scmlib.model import SCM
+from scmlib.processes import own_part, whole
 
 Pictures = Tensor | Sequence[Record] | Sequence[Path] | Sequence[str]
 
@@ -134,6 +136,8 @@ def apply(
 ) -> Tensor:
     """What a function of the model gives for every picture: evaluation mode, batches, device, and all joined.
 
+    Several processes share the pictures out, see `scmlib.processes.sharing`.
+
     Args:
         model: is switched to evaluation mode; stays where it is.
         pictures: (N, 3, H, W), uint8 or float in [0, 1], or records or paths to read.
@@ -152,13 +156,13 @@ def apply(
     model.eval()
     fast = folded(model) if len(pictures) >= WORTH_A_COPY else model
     device = next(fast.parameters()).device
-    images = as_images(pictures, model.image_size, model.beside)
+    images = as_images(pictures[own_part(len(pictures))], model.image_size, model.beside)
     loader = DataLoader(images, images_at_once(batch_size), num_workers=workers)
     found = []
-    for pixels, *_ in tqdm(ahead(loader), progress, len(loader), unit="batch", disable=not progress):
+    for pixels, *_ in tqdm(ahead(loader), progress, len(loader), unit="batch", disable=not (progress and first())):
         batch = pixels.to(device)
         found.append(what(fast, to_float(batch) if batch.dtype == torch.uint8 else batch).float().cpu())
-    return torch.cat(found)
+    return whole(torch.cat(found), len(pictures))
 
 
 def embed(

@@ -11,7 +11,8 @@ from typing import Any
 from scmlib.data.datasets import ReidDataset, digest, fingerprint
 from scmlib.data.layouts import LAYOUTS, PROTOCOLS
 from scmlib.errors import BadInput
-from scmlib.files import parse_json
+from scmlib.files import parse_json, read_json
+from scmlib.launch import program
 from scmlib.settings import Settings
 
 SETTINGS = "settings.json"  # the run's facts: settings, classes, data, versions
@@ -44,8 +45,9 @@ def begun(folder: Path) -> bool:
 
 
 def resume_command(folder: Path) -> str:
-    """The command that goes on with an unfinished run; its flags are taken from the folder."""
-    return shlex.join(["scm", "train", "--resume", "--out", str(folder)])
+    """The command that goes on with an unfinished run, in as many processes; its flags are taken from the folder."""
+    processes = read_json(folder / SETTINGS).get("processes", 1)
+    return shlex.join([*program(processes), "train", "--resume", "--out", str(folder)])
 
 
 def data_root(dataset: ReidDataset) -> Path:

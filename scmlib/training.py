@@ -30,7 +30,7 @@ from typing import Any
 import pandas as pd
 import torch
 from accelerate import Accelerator
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, update_bn
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
@@ -43,8 +43,11 @@ from scmlib.data.inspection import broken_images, some
 from scmlib.data.loading import Augmentation, PKSampler, RecordImages
 from scmlib.errors import BadImage, BadInput, ran_out
 from scmlib.files import remove_drafts, write_atomically
+from scmlib.launch import first, is_lost, number, rank
 from scmlib.losses import SCMLoss, scm_loss
 from scmlib.mask_statistics import DEAD, MaskStatistics
+from scmlib.model import SCMOutput
+from scmlib.processes import any_of, connect, each, gathered, on_cpu
 from scmlib.run_folder import LOG, SETTINGS, WEIGHTS, begun, data_facts, read_facts, resume_command
 from scmlib.schedule import learning_rate
 from scmlib.settings import Settings, as_flag, as_flags
@@ -76,29 +79,44 @@ def git_state(folder: Path) -> str:
 
 
 @contextmanager
-def ctrl_c_noted() -> Iterator[threading.Event]:
-    """Inside, Ctrl-C sets the event that this gives, so that a step can end first; a second one stops at once."""
+def stop_noted() -> Iterator[threading.Event]:
+    """Inside, Ctrl-C and SIGTERM set the event that this gives, so that a step can end first; a second stops at once.
+
+    One of several processes notes all of them: torchrun sends them on, again where the terminal has sent them already.
+    """
     asked = threading.Event()
-    before = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or not callable(before):
+    before = {name: signal.getsignal(name) for name in (signal.SIGINT, signal.SIGTERM)}
+    if threading.current_thread() is not threading.main_thread() or before[signal.SIGINT] == signal.SIG_IGN:
         yield asked  # Python hands signals to the main thread alone, and an ignored one stays ignored
         return
 
     def note(*_: object) -> None:
         asked.set()
-        signal.signal(signal.SIGINT, before)
+        if number() == 1:
+            put_back()
 
-    signal.signal(signal.SIGINT, note)
+    def put_back() -> None:
+        for name, handler in before.items():
+            signal.signal(name, handler)
+
+    for name in before:
+        signal.signal(name, note)
     try:
         yield asked
     finally:
-        signal.signal(signal.SIGINT, before)
+        put_back()
+
+
+def seed_process(seed: int) -> None:
+    """Seed torch; of several processes, each for numbers of its own."""
+    torch.manual_seed(seed + (rank() << 40))
 
 
 class Trainer:
     """One training run: model, optimiser, average and log, all of it restorable from one file.
 
-    The file is written after every epoch, and after the step in which Ctrl-C came.
+    The file is written after every epoch, and after the step in which Ctrl-C or SIGTERM came. Several processes share
+    every batch out by identities and step as one would with the whole batch, but for BatchNorm on CPUs, see the README.
 
     Args:
         settings: of the run.
@@ -114,7 +132,8 @@ class Trainer:
         self.terms: list[dict[str, Tensor]] = []  # of the epoch's steps so far
         self.seconds = 0.0  # of the epoch, before it was stopped
         self.random: dict[str, Tensor] = {}  # states of the generators after the last of these steps, where it stopped
-        self.accelerator = Accelerator(mixed_precision="fp16" if torch.cuda.is_available() else "no")
+        connect()
+        self.accelerator = Accelerator(cpu=on_cpu(), mixed_precision="fp16" if torch.cuda.is_available() else "no")
         torch.manual_seed(settings.seed)
         model = model_for(settings, dataset.num_classes)
         if settings.weights not in ("", "imagenet"):
@@ -123,6 +142,8 @@ class Trainer:
             model = model.to(memory_format=torch.channels_last)
         if settings.freeze == "stem":
             model.stem.requires_grad_(False)
+        if number() > 1 and not on_cpu():  # torch has it for GPUs alone; CPUs keep statistics of their own images
+            model = nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
         optimizer = torch.optim.SGD(
             (p for p in model.parameters() if p.requires_grad),
             lr=settings.lr,
@@ -136,7 +157,13 @@ class Trainer:
         self.average = AveragedModel(model, device=self.accelerator.device)
         self.model, self.optimizer = self.accelerator.prepare(model, optimizer)
         self.batches = PKSampler(
-            dataset.train, settings.batch_size, settings.instance_num, settings.seed, dataset.layout.satellite
+            dataset.train,
+            settings.batch_size,
+            settings.instance_num,
+            settings.seed,
+            dataset.layout.satellite,
+            process=rank(),
+            processes=number(),
         )
         augment = Augmentation(dataset.layout, settings.image_size)
         images = RecordImages(
@@ -169,7 +196,7 @@ class Trainer:
         """
         s, self.epoch = self.settings, self.epoch + 1
         # All randomness of an epoch follows from its number: a resumed run repeats an unbroken one.
-        torch.manual_seed(s.seed * 1_000_003 + self.epoch)
+        seed_process(s.seed * 1_000_003 + self.epoch)
         self.batches.epoch = self.epoch
         rate = learning_rate(self.epoch, lr=s.lr, epochs=s.epochs, ema_ratio=s.ema_ratio)
         for group in self.optimizer.param_groups:
@@ -183,7 +210,7 @@ class Trainer:
             if len(terms) % 10 == 0 or len(terms) == len(self.loader):
                 self.check(float(terms[-1]["loss"]))
                 bar.set_postfix_str(f"epoch {self.epoch}/{s.last_epoch}, loss {float(terms[-1]['loss']):.3f}")
-            if stop.is_set():
+            if any_of(stop.is_set()):
                 self.seconds = time.perf_counter() - began
                 self.save_state(within=True)
                 raise KeyboardInterrupt(f"the state after this step is kept; go on with `{resume_command(self.out)}`")
@@ -204,7 +231,9 @@ class Trainer:
     def step(self, images: Tensor, labels: Tensor) -> SCMLoss:
         """One optimiser step."""
         s = self.settings
-        output = self.model(images)
+        # Every process computes the loss of the whole batch, whose gradient goes through the process's own rows alone.
+        # The whole gradient is the sum of theirs; Accelerate's wrapper takes the mean.
+        output, labels = SCMOutput(*map(gathered, self.model(images))), gathered(labels)
         self.masks = self.masks.add(output.competitive)
         loss = scm_loss(
             output,
@@ -214,7 +243,7 @@ class Trainer:
             kernel_size=s.kernel_size,
         )
         self.optimizer.zero_grad()
-        self.accelerator.backward(loss.total)
+        self.accelerator.backward(loss.total * number())
         self.optimizer.step()
         return loss
 
@@ -239,12 +268,15 @@ class Trainer:
         random = {"cpu": torch.get_rng_state()}
         if self.accelerator.device.type == "cuda":
             random["cuda"] = torch.cuda.get_rng_state()
+        randoms = each(random)
+        if not first():
+            return
         state = {
             "epoch": self.epoch - within,
             "terms": self.terms,
             "seconds": self.seconds,
             "masks": tuple(self.masks),
-            "random": random,
+            "random": randoms,
             "model": self.accelerator.unwrap_model(self.model).state_dict(),
             "average": self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -260,7 +292,8 @@ class Trainer:
         Raises:
             BadInput: no state is whole, or it belongs to other settings.
         """
-        state = load_training(self.out, self.accelerator.device)
+        # Accelerate numbers CPUs too, where several processes share them; torch.load knows no such device.
+        state = load_training(self.out, next(self.model.parameters()).device)
         try:
             self.accelerator.unwrap_model(self.model).load_state_dict(state["model"])
             self.average.load_state_dict(state["average"])
@@ -270,12 +303,13 @@ class Trainer:
             self.epoch, self.log = int(state["epoch"]), pd.DataFrame(state["log"])
             if "terms" in state:  # earlier versions stopped between epochs alone
                 self.terms, self.seconds = list(state["terms"]), float(state["seconds"])
-                self.masks, self.random = MaskStatistics(*state["masks"]), state["random"]
-        except (KeyError, ValueError, TypeError, RuntimeError) as error:
+                self.masks, self.random = MaskStatistics(*state["masks"]), state["random"][rank()]
+        except (LookupError, ValueError, TypeError, RuntimeError) as error:
             if ran_out(error):
                 raise
             raise BadInput(f"The state in {self.out} is of another run: train again with another --out.") from error
-        write_atomically(self.out / LOG, self.log.to_csv(index=False).encode())  # a kill may have come between
+        if first():
+            write_atomically(self.out / LOG, self.log.to_csv(index=False).encode())  # a kill may have come between
 
     def run(self, facts: dict[str, Any], on_epoch: Callable[[pd.DataFrame], None] | None, *, progress: bool) -> None:
         """All epochs that are left, then the final weights.
@@ -285,11 +319,12 @@ class Trainer:
             on_epoch: called with the log so far after every epoch.
             progress: whether to show progress bars.
         """
+        progress = progress and first()
         steps = len(self.loader)
         total, done = self.settings.last_epoch * steps, self.epoch * steps + len(self.terms)
         with (
             tqdm(total=total, initial=done, unit="step", desc="training", disable=not progress) as bar,
-            ctrl_c_noted() as stop,
+            stop_noted() as stop,
         ):
             while self.epoch < self.settings.last_epoch:
                 self.train_epoch(bar, stop)
@@ -302,7 +337,7 @@ class Trainer:
         """Final weights: the average with re-estimated BatchNorm statistics, or the last ones without averaging."""
         model = self.accelerator.unwrap_model(self.model)
         if self.settings.ema_ratio < 1:
-            torch.manual_seed(self.settings.seed)
+            seed_process(self.settings.seed)
             self.batches.epoch = self.settings.last_epoch + 1
             batches = (images for images, _ in self.images_and_labels())
             label = "BatchNorm statistics"
@@ -310,7 +345,10 @@ class Trainer:
                 tqdm(batches, label, len(self.loader), unit="batch", leave=False, disable=not progress), self.average
             )
             model = self.average.module
-        save_model(self.out / WEIGHTS, model.eval(), facts)
+            for statistics in model.buffers() if on_cpu() else ():
+                statistics.copy_(gathered(statistics[None].double()).mean(0))
+        if first():
+            save_model(self.out / WEIGHTS, model.eval(), facts)
 
 
 def train(
@@ -327,15 +365,15 @@ def train(
 
     The folder holds `settings.json` (resolved settings, versions, data), `log.csv` (a row an epoch: every loss term,
     what the masks do, learning rate, seconds), `state.pt` (for resuming; `state.previous.pt` is the one before it) and
-    `model.safetensors` (final weights). Ctrl-C (KeyboardInterrupt) lets the step end and keeps the state after it; a
-    second one stops at once.
+    `model.safetensors` (final weights). Ctrl-C or SIGTERM (KeyboardInterrupt) lets the step end and keeps the state
+    after it; a second one stops at once. Several processes, as torchrun starts them, train one run together.
 
     Args:
         settings: see `recipe`.
         out: the run folder.
         resume: go on from the last state if there is one; only where the data lie and who reads them may then differ.
         dataset: opened already; else `settings` says which.
-        on_epoch: called with the log so far after every epoch.
+        on_epoch: called with the log so far after every epoch, in every process.
         progress: whether to show progress bars.
         skip_broken: leave training images out that can't be read, and warn of how many; else the first one stops the
             training. Which ones were left out is kept with the run, and holds when it is gone on with.
@@ -345,7 +383,7 @@ def train(
 
     Raises:
         BadInput: bad data or settings, a run in the folder already, a loss that isn't finite, an image that can't be
-            read, a disk that can't be written, or no memory left.
+            read, a disk that can't be written, no memory left, or another process that is gone.
     """
     out = Path(out)
     goes_on = begun(out)
@@ -358,7 +396,7 @@ def train(
     dataset = without(dataset, left_out) if left_out else dataset
     check_ready(dataset)
     facts = {"settings": settings.as_dict(), "classes": dataset.num_classes, "data": data, "versions": versions()}
-    facts["left_out"] = sorted(left_out)
+    facts |= {"left_out": sorted(left_out), "processes": number()}
     if goes_on:
         check_data(out, earlier, facts)
         facts |= {"versions": earlier["versions"], "resumed_with": versions()}
@@ -366,8 +404,9 @@ def train(
         trainer = Trainer(replace(settings, weights="") if goes_on else settings, dataset, out)
         if goes_on:
             trainer.restore()
-        remove_drafts(out)
-        write_atomically(out / SETTINGS, json.dumps(facts, indent=2).encode())
+        if first():
+            remove_drafts(out)
+            write_atomically(out / SETTINGS, json.dumps(facts, indent=2).encode())
         trainer.run(facts, on_epoch, progress=progress)
     return out
 
@@ -389,7 +428,7 @@ def explain_stop(settings: Settings, out: Path) -> Iterator[None]:
 
     Raises:
         BadInput: an image can't be read, the run folder can't be written, memory ran out, or the system killed a
-            process that reads images.
+            process that reads images or another one that trains.
     """
     going_on = f"go on with `{resume_command(out)}`"
     try:
@@ -400,6 +439,11 @@ def explain_stop(settings: Settings, out: Path) -> Iterator[None]:
         )
         raise BadInput(f"{error} {way_out} leaves such files out.") from error
     except (RuntimeError, MemoryError, OSError) as error:
+        if is_lost(error):
+            kept = f"the last state is kept; {going_on}" if begun(out) else "no epoch was finished, so nothing is kept"
+            raise BadInput(
+                f"Another process of this training is gone: it says why above, or the system killed it; {kept}."
+            ) from error
         what = ran_out(error)
         if not what and isinstance(error, OSError):
             full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -442,6 +486,8 @@ def warn_of_dead_parts(log: pd.DataFrame) -> None:
 def check_settings(out: Path, settings: Settings) -> dict[str, Any]:
     """Refuse to resume with settings that would give another run; where the data lie and who reads them may differ.
 
+    The number of processes is as fixed: it decides who draws which random numbers.
+
     Returns:
         The facts that the run began with, see `read_facts`.
 
@@ -450,6 +496,10 @@ def check_settings(out: Path, settings: Settings) -> dict[str, Any]:
     """
     facts = read_facts(out)
     earlier: Settings = facts["settings"]
+    if (began_with := facts.get("processes", 1)) != number():
+        raise BadInput(
+            f"{out} was trained by {began_with} process(es), not {number()}: go on with `{resume_command(out)}`."
+        )
     free = ("dataset_root", "workers")
     names = [
         name for name in earlier.as_dict() if name not in free and getattr(earlier, name) != getattr(settings, name)

@@ -18,10 +18,10 @@ from scmlib.cli.main import cli
 ROOT = Path(__file__).parents[1]
 # Packages and modules, each of which imports only from those above it and from itself.
 LAYERS = [
-    *("errors", "files"),
+    *("errors", "files", "launch"),
     *("backbone", "mask", "model", "variants", "losses"),
     "data",
-    *("settings", "run_folder", "checkpoints", "schedule", "mask_statistics", "training"),
+    *("settings", "run_folder", "checkpoints", "schedule", "mask_statistics", "processes", "training"),
     *("inference", "ranking", "evaluation", "runs"),
     *("exports", "analysis", "figures", "explorers"),
     *("demo", "course", "cli", "__main__"),

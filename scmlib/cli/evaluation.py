@@ -18,6 +18,7 @@ from scmlib.cli.options import (
     source_argument,
     workers_option,
 )
+from scmlib.launch import first
 
 if TYPE_CHECKING:
     from scmlib.evaluation import Evaluation
@@ -33,11 +34,16 @@ if TYPE_CHECKING:
 @json_option
 def evaluate(source: Path, dataset: str, dataset_root: str, net: str | None, workers: int, as_json: bool) -> None:
     """Judge a model by the data set's own protocol; print and store the figures that the paper prints."""
-    from scmlib.evaluation import evaluate as run_evaluation
+    from scmlib.evaluation import embed_test, evaluate_embeddings
+    from scmlib.processes import sharing
     from scmlib.runs import open_study, store_evaluation
 
-    study = open_study(source, dataset, dataset_root, net=net)
-    evaluation = run_evaluation(study.model, study.data, workers=workers, progress=True)
+    with sharing():
+        study = open_study(source, dataset, dataset_root, net=net)
+        embeddings = embed_test(study.model, study.data, workers=workers, progress=True)
+    if not first():
+        return
+    evaluation = evaluate_embeddings(study.data, *embeddings)
     facts, stored = store_evaluation(study, evaluation)
     if as_json:
         click.echo(json.dumps(facts))

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from scmlib.cli.options import batched, json_option, net_option, run_root_option, source_argument, workers_option
+from scmlib.launch import first
 
 recipe_option = click.option(
     "--dataset", default="market1501", show_default=True, help="Recipe of a checkpoint that isn't ours."
@@ -73,12 +74,16 @@ def embed(
     A row a picture: path, split, identity, camera and the embedding of length 1; similarity is the dot product.
     """
     from scmlib.exports.embeddings import check_format, embed_pictures, save_embeddings
+    from scmlib.processes import sharing
     from scmlib.run_folder import TEST
     from scmlib.runs import open_run
 
     check_format(out)
-    run = open_run(source, dataset, net=net)
-    embedded = embed_pictures(run, pictures, dataset_root, splits=splits or TEST, workers=workers, progress=True)
+    with sharing():
+        run = open_run(source, dataset, net=net)
+        embedded = embed_pictures(run, pictures, dataset_root, splits=splits or TEST, workers=workers, progress=True)
+    if not first():
+        return
     save_embeddings(embedded, out)
     images, length = embedded.embedding.shape
     click.echo(f"{out}: {images} embeddings of {length} numbers, {len(embedded.names)} groups ", nl=False)

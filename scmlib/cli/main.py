@@ -11,13 +11,22 @@ from pathlib import Path
 import click
 
 from scmlib.cli import analysis, data, evaluation, exports, lists, questions, training
+from scmlib.cli.options import SHARED
 from scmlib.errors import BadInput, ran_out
+from scmlib.launch import first, is_lost, number, program, rank
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
 @click.version_option(package_name="scmlib")
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> None:
     """Occluded person re-identification with spectral clustering masks (SCM)."""
+    command = context.invoked_subcommand
+    if number() > 1 and command not in SHARED:
+        raise BadInput(
+            f"scm {command} works in one process: start it without torchrun; of all commands, {', '.join(SHARED)} "
+            "share their work among several."
+        )
 
 
 @cli.command()
@@ -49,7 +58,7 @@ def main() -> None:
     """Run a command; whatever a person can mend is one sentence on standard error and status 2."""
     try:
         with warnings.catch_warnings():
-            warnings.showwarning = lambda message, *_, **__: click.echo(f"scm: {message}", err=True)
+            warnings.showwarning = lambda message, *_, **__: say(str(message)) if first() else None
             cli(prog_name="scm", standalone_mode=False)
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx else "scm"
@@ -57,10 +66,13 @@ def main() -> None:
     except BadInput as error:
         fail(str(error))
     except (click.Abort, KeyboardInterrupt) as stop:  # before RuntimeError, whose kind Abort is
-        command = str(stop) or shlex.join(["scm", *sys.argv[1:]])
-        click.echo(f"Stopped; what was written is kept. To go on: {command}", err=True)
+        command = str(stop) or shlex.join([*program(number()), *sys.argv[1:]])
+        if first():
+            click.echo(f"Stopped; what was written is kept. To go on: {command}", err=True)
         sys.exit(130)
     except (OSError, RuntimeError, MemoryError) as error:
+        if is_lost(error):
+            fail("Another process of this job is gone: it says why above, or the system killed it; start all again.")
         if what := ran_out(error):
             way_out = "--workers" if "process" in what else "--batch-size, where the command takes one"
             fail(f"{what.capitalize()}: give a smaller {way_out}, or free memory; what was written before is kept.")
@@ -74,5 +86,11 @@ def main() -> None:
 
 def fail(sentence: str) -> None:
     """Say what doesn't fit and leave."""
-    click.echo(f"scm: {sentence}", err=True)
+    say(sentence)
     sys.exit(2)
+
+
+def say(sentence: str) -> None:
+    """A sentence on standard error, with the number of the process where several work."""
+    which = f", process {rank() + 1} of {number()}" if number() > 1 else ""
+    click.echo(f"scm{which}: {sentence}", err=True)

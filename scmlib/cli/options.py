@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import os
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
@@ -11,6 +13,7 @@ from typing import Any, TypeVar, get_type_hints
 import click
 
 from scmlib.errors import BadInput
+from scmlib.launch import number, program
 from scmlib.settings import PARSERS, Settings, parse_epochs
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -89,31 +92,48 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print one JS
 gpus_option = click.option(
     "--gpus",
     expose_value=False,
-    callback=lambda _ctx, _param, gpus: choose_gpu(gpus) if gpus else None,
-    help="Number of the GPU to work on, e.g. 0; left out: the first, or the CPU.",
+    callback=lambda context, _param, gpus: choose_gpus(gpus, context.info_name) if gpus else None,
+    help="Numbers of the GPUs to work on, e.g. 0 or 0,1; left out: the first, or the CPU.",
 )
 
+# Commands that several processes work on together.
+SHARED = ("train", "evaluate", "embed")
 
-def choose_gpu(gpus: str) -> None:
-    """Work on the first GPU of a list such as `0` or `0,1`, the released code's flag; says where that isn't all.
+
+def choose_gpus(gpus: str, command: str | None) -> None:
+    """Work on the GPUs of a list such as `0` or `0,1`, the released code's flag; says where that isn't all.
+
+    Several GPUs want as many processes: of a command that several can work on, this one becomes torchrun, which starts
+    it once for each.
 
     Raises:
-        BadInput: something else than numbers.
+        BadInput: something else than numbers, a number given twice, or one of several GPUs isn't there.
     """
+    numbers = gpus.split(",")
+    if not all(re.fullmatch("[0-9]+", one) for one in numbers) or len({*map(int, numbers)}) < len(numbers):
+        raise BadInput(f"--gpus {gpus} isn't a list of GPU numbers: give 0 or 0,1, say, or leave it out.")
+    asked = [int(one) for one in numbers]
+    if number() > 1:  # torchrun started this process, and CUDA hasn't looked for GPUs yet
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+        names = visible.split(",") if visible else list(map(str, range(max(asked) + 1)))
+        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(names[i] for i in asked)
+        return
     import torch
 
-    numbers = gpus.split(",")
-    if not all(re.fullmatch("[0-9]+", number) for number in numbers):
-        raise BadInput(f"--gpus {gpus} isn't a list of GPU numbers: give 0, say, or leave it out.")
-    first, there = int(numbers[0]), torch.cuda.device_count()
+    there = torch.cuda.device_count()
     if there == 0:
         click.echo(f"There is no CUDA here, so --gpus {gpus} is passed over and the CPU works.", err=True)
         return
-    torch.cuda.set_device(first if first < there else 0)
-    if first >= there:
-        click.echo(f"GPU {first} isn't here; GPU 0 works.", err=True)
-    elif len(numbers) > 1:
-        click.echo(f"One process uses one GPU: {first} works.", err=True)
+    if len(asked) > 1 and max(asked) >= there:
+        raise BadInput(f"--gpus {gpus}: GPU {max(asked)} isn't here, their numbers are 0 to {there - 1}.")
+    if len(asked) > 1 and command in SHARED:
+        launch = [*program(len(asked))[1:], *sys.argv[1:]]
+        os.execv(sys.executable, [sys.executable, "-m", "torch.distributed.run", *launch])
+    torch.cuda.set_device(asked[0] if asked[0] < there else 0)
+    if asked[0] >= there:
+        click.echo(f"GPU {asked[0]} isn't here; GPU 0 works.", err=True)
+    elif len(asked) > 1:
+        click.echo(f"scm {command} uses one GPU: {asked[0]} works.", err=True)
 
 
 def batched(command: Callable[..., None]) -> Callable[..., None]:

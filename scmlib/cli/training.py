@@ -12,6 +12,7 @@ import click
 
 from scmlib.cli.options import gpus_option, settings_options
 from scmlib.errors import BadInput
+from scmlib.launch import first
 from scmlib.settings import METRICS, Settings, recipe
 
 
@@ -37,6 +38,8 @@ def train(
 ) -> None:
     """Train SCM; a flag left out takes the value of the data set's recipe.
 
+    torchrun starts it in several processes, which share every batch out; --gpus 0,1 does so on these GPUs.
+
     --weights RUN starts from a trained run, a folder or a file: everything but the classifier is taken from it, so the
     identities may be others. A learned prior of another grid size is resized.
     """
@@ -48,19 +51,22 @@ def train(
     out = out or Path("runs") / f"{dataset}-{net}".replace(":", "-")
     settings = resumed(out, names | given) if resume else chosen(**names, given=given)
     if dry_run:
-        click.echo(json.dumps(settings.as_dict(), indent=2))
+        if first():
+            click.echo(json.dumps(settings.as_dict(), indent=2))
         return
     import pandas as pd
 
     from scmlib import figures, training
     from scmlib.run_folder import LOG, begun, resume_command
 
-    if not resume:
+    if not resume and first():
         say_start(settings)
     try:
         training.train(settings, out, resume=resume, skip_broken=skip_broken)
     except KeyboardInterrupt:
         raise click.Abort(*([resume_command(out)] if begun(out) else [])) from None
+    if not first():
+        return
     figures.save(figures.draw_training(pd.read_csv(out / LOG)), out / "training.png")
     click.echo(f"Trained weights, log and curves lie in {out}. Next:")
     where = ["--dataset", settings.dataset, "--dataset-root", settings.dataset_root]

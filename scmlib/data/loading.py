@@ -114,6 +114,7 @@ class PKSampler(Sampler[list[int]]):
     images of each, without replacement where it has K; where an identity has images of the satellite view, one of them
     and K - 1 others. The list is cut into batches; an incomplete last one is dropped.
     Every epoch's draw depends on the seed and the epoch's number alone, so that a resumed run sees the same batches.
+    Of several processes each is given its own identities of the very batches that one process would see.
 
     Args:
         records: training images with their labels.
@@ -121,12 +122,25 @@ class PKSampler(Sampler[list[int]]):
         instances: K.
         seed: of the whole run.
         satellite: name of the view that gives one image, see `Layout`; none if empty.
+        process: which of several processes samples, from 0.
+        processes: how many there are.
 
     Raises:
-        BadInput: a batch of one identity or of a broken group, or fewer identities than a batch needs.
+        BadInput: a batch of one identity or of a broken group, fewer identities than a batch needs, or identities that
+            the processes can't share evenly.
     """
 
-    def __init__(self, records: Sequence[Record], batch_size: int, instances: int, seed: int, satellite: str = ""):
+    def __init__(
+        self,
+        records: Sequence[Record],
+        batch_size: int,
+        instances: int,
+        seed: int,
+        satellite: str = "",
+        *,
+        process: int = 0,
+        processes: int = 1,
+    ):
         labels = np.array([record.label for record in records])
         above = np.array([bool(satellite) and record.view == satellite for record in records])
         order = labels.argsort(kind="stable")
@@ -135,6 +149,7 @@ class PKSampler(Sampler[list[int]]):
         self.batch_size, self.instances, self.seed = batch_size, instances, seed
         self.rounds = max(1, len(labels) // (len(self.images) * instances))
         self.epoch = 1
+        self.own = slice(batch_size * process // processes, batch_size * (process + 1) // processes)
         needed = batch_size // instances
         if batch_size % instances or needed < 2:
             least = 2 * instances
@@ -149,6 +164,13 @@ class PKSampler(Sampler[list[int]]):
                 f"A batch of {batch_size} with {instances} images each needs {needed} identities, but the training set "
                 f"has {len(self.images)}: give --batch-size {len(self.images) * instances} or less, or more identities."
             )
+        if needed % processes:
+            more = -(-needed // processes) * processes
+            choices = [n * instances for n in (more - processes, more) if n]
+            raise BadInput(
+                f"The {needed} identities of --batch-size {batch_size} can't be shared evenly by {processes} "
+                f"processes: give --batch-size {' or '.join(map(str, choices))}, or start other processes."
+            )
 
     def __len__(self) -> int:
         return self.rounds * len(self.images) * self.instances // self.batch_size
@@ -162,7 +184,7 @@ class PKSampler(Sampler[list[int]]):
             for image in self.draw(rng, *self.images[identity])
         ]
         for batch in range(len(self)):
-            yield order[batch * self.batch_size : (batch + 1) * self.batch_size]
+            yield order[batch * self.batch_size : (batch + 1) * self.batch_size][self.own]
 
     def draw(self, rng: np.random.Generator, above: Indices, others: Indices) -> Indices:
         """K images of one identity."""

@@ -24,6 +24,7 @@ from scmlib.data.tables import TABLE
 from scmlib.errors import BadInput
 from scmlib.files import write_atomically
 from scmlib.inference import embed
+from scmlib.launch import first
 from scmlib.model import SCM
 from scmlib.run_folder import TEST
 from scmlib.runs import Run, open_run
@@ -124,8 +125,9 @@ def kept_embeddings(
     embedded = embed(run.model, records, workers=workers, progress=progress)
     content = io.BytesIO()
     np.savez(content, state=state, embedding=embedded)
-    with suppress(OSError):  # what is kept saves time; without it nothing is lost
-        write_atomically(place, content.getvalue())
+    if first():
+        with suppress(OSError):  # what is kept saves time; without it nothing is lost
+            write_atomically(place, content.getvalue())
     return embedded
 
 

@@ -310,15 +310,15 @@ def test_ctrl_c_keeps_the_step_and_the_run_ends_as_if_unbroken(
         nonlocal steps
         steps += 1
         if steps in (3, 20):
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGINT if steps == 3 else signal.SIGTERM)
         return step(self, images, labels)
 
     monkeypatch.setattr(Trainer, "step", interrupted)
-    handler = signal.getsignal(signal.SIGINT)
+    handlers = [signal.getsignal(name) for name in (signal.SIGINT, signal.SIGTERM)]
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt, match=f"go on with `scm train --resume --out '{out}'`"):
             train(settings, out, resume=True, progress=False)
-        assert signal.getsignal(signal.SIGINT) is handler
+        assert [signal.getsignal(name) for name in (signal.SIGINT, signal.SIGTERM)] == handlers
     assert steps == 20
     train(settings, out, resume=True, progress=False)
     unbroken = run

@@ -15,11 +15,13 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+import torch
 from numpy.typing import NDArray
 
 from scmlib.data.datasets import ReidDataset, draw_gallery
 from scmlib.data.layouts import Layout
 from scmlib.data.records import Record
+from scmlib.health import is_collapsed, warn_of_collapse
 from scmlib.inference import embed
 from scmlib.model import SCM
 from scmlib.ranking import Ranking, nmi, rank, recall_at
@@ -107,6 +109,8 @@ def evaluate_embeddings(dataset: ReidDataset, query: NDArray[np.float32], galler
         BadInput: no query with a true match, or embeddings that aren't finite.
     """
     ranking = rank_records(query, gallery, dataset.query, dataset.gallery)
+    if is_collapsed(torch.from_numpy(gallery)):
+        warn_of_collapse(f"of {dataset.name}'s gallery")
     metrics: dict[str, float] = ranking.metrics()
     spread: dict[str, float] = {}
     if dataset.layout.protocol == "retrieval":

@@ -7,8 +7,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-DEAD = 0.99  # a part whose mask is zero in a larger share of all cells sees next to nothing
-
 
 class MaskStatistics(NamedTuple):
     """Sums over pictures, from which the statistics follow; `add` takes a batch in, `MaskStatistics()` holds none."""

@@ -25,7 +25,7 @@ from dataclasses import replace
 from importlib.metadata import version
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pandas as pd
 import torch
@@ -43,18 +43,24 @@ from scmlib.data.inspection import broken_images, some
 from scmlib.data.loading import Augmentation, PKSampler, RecordImages
 from scmlib.errors import BadImage, BadInput, ran_out
 from scmlib.files import remove_drafts, write_atomically
+from scmlib.health import (
+    LEAST_SCALE,
+    Diverged,
+    is_collapsed,
+    is_finite,
+    mean_of_finite,
+    warn_of_collapse,
+    warn_of_parts,
+    warn_of_skipped,
+)
 from scmlib.launch import first, is_lost, number, rank
 from scmlib.losses import SCMLoss, scm_loss
-from scmlib.mask_statistics import DEAD, MaskStatistics
+from scmlib.mask_statistics import MaskStatistics
 from scmlib.model import SCMOutput
 from scmlib.processes import any_of, connect, each, gathered, on_cpu
 from scmlib.run_folder import LOG, SETTINGS, WEIGHTS, begun, data_facts, read_facts, resume_command
 from scmlib.schedule import learning_rate
 from scmlib.settings import Settings, as_flag, as_flags
-
-
-class Diverged(BadInput):
-    """A training whose loss isn't finite any more."""
 
 
 def versions() -> dict[str, str]:
@@ -131,6 +137,10 @@ class Trainer:
         self.settings, self.out, self.epoch, self.log = settings, out, 0, pd.DataFrame()
         self.terms: list[dict[str, Tensor]] = []  # of the epoch's steps so far
         self.seconds = 0.0  # of the epoch, before it was stopped
+        self.skipped = 0  # steps of the epoch that fp16 left out
+        self.scale = 0.0  # fp16's factor of the loss when it was last looked at
+        self.embeddings = torch.zeros(0)  # of the last step, (B, (3 + P) * D)
+        self.collapsed = False  # whether those of the last epoch's last step were all alike
         self.random: dict[str, Tensor] = {}  # states of the generators after the last of these steps, where it stopped
         connect()
         self.accelerator = Accelerator(cpu=on_cpu(), mixed_precision="fp16" if torch.cuda.is_available() else "no")
@@ -156,6 +166,8 @@ class Trainer:
         self.masked = any(name.startswith("competitive") for name in model.embedding_names)
         self.average = AveragedModel(model, device=self.accelerator.device)
         self.model, self.optimizer = self.accelerator.prepare(model, optimizer)
+        if self.accelerator.scaler:
+            self.scale = self.accelerator.scaler.get_scale()
         self.batches = PKSampler(
             dataset.train,
             settings.batch_size,
@@ -212,21 +224,34 @@ class Trainer:
                 bar.set_postfix_str(f"epoch {self.epoch}/{s.last_epoch}, loss {float(terms[-1]['loss']):.3f}")
             if any_of(stop.is_set()):
                 self.seconds = time.perf_counter() - began
+                self.check(float(terms[-1]["loss"]))
                 self.save_state(within=True)
                 raise KeyboardInterrupt(f"the state after this step is kept; go on with `{resume_command(self.out)}`")
-        # The last step's update is in no loss yet: look at the weights themselves.
-        if not all(parameter.isfinite().all() for parameter in self.model.parameters()):
-            self.check(math.nan)
+        self.check_weights()
         if s.ema_ratio < 1 and self.epoch >= int(s.epochs[1] * s.ema_ratio):
             self.average.update_parameters(self.accelerator.unwrap_model(self.model))
-        means = {name: float(torch.stack([step[name] for step in terms]).mean()) for name in terms[0]}
+        means = {name: mean_of_finite([step[name] for step in terms]) for name in terms[0]}
         row = {"epoch": self.epoch, **means}
         if self.masked:
             row |= self.masks.log_row()
+        if self.accelerator.scaler:
+            row["skipped"] = self.skipped
         row |= {"learning_rate": rate, "seconds": time.perf_counter() - began}
         self.log = pd.concat([self.log, pd.DataFrame([row])], ignore_index=True)
-        self.terms, self.seconds, self.masks = [], 0.0, MaskStatistics()
+        self.warn(len(terms))
+        self.terms, self.seconds, self.masks, self.skipped = [], 0.0, MaskStatistics(), 0
         self.save_state()
+
+    def warn(self, steps: int) -> None:
+        """Warn of what went wrong in an epoch of so many steps, once while it lasts."""
+        before, self.collapsed = self.collapsed, is_collapsed(self.embeddings)
+        if not first():
+            return
+        if self.settings.variant != "uniform":  # whose masks are ones by intent
+            warn_of_parts(self.log)
+        warn_of_skipped(self.skipped, steps, self.epoch)
+        if self.collapsed and not before:
+            warn_of_collapse(f"of epoch {self.epoch}")
 
     def step(self, images: Tensor, labels: Tensor) -> SCMLoss:
         """One optimiser step."""
@@ -235,6 +260,7 @@ class Trainer:
         # The whole gradient is the sum of theirs; Accelerate's wrapper takes the mean.
         output, labels = SCMOutput(*map(gathered, self.model(images))), gathered(labels)
         self.masks = self.masks.add(output.competitive)
+        self.embeddings = output.embeddings.detach().flatten(1)
         loss = scm_loss(
             output,
             labels,
@@ -248,13 +274,24 @@ class Trainer:
         return loss
 
     def check(self, loss: float) -> None:
-        """Stop a run that diverges, before its weights reach the disk."""
-        if not math.isfinite(loss):
-            kept = f"the state of epoch {self.epoch - 1} is kept in {self.out}" if self.epoch > 1 else "nothing is lost"
-            raise Diverged(
-                f"The loss became {loss} in epoch {self.epoch}: lower --lr (now {self.settings.lr:g}) and train again; "
-                f"{kept}."
-            )
+        """Stop a run that diverges. Under fp16 a single loss may be infinite: the step is skipped, and counted here."""
+        if scaler := self.accelerator.scaler:
+            before, self.scale = self.scale, scaler.get_scale()
+            self.skipped += max(0, round(math.log2(before / self.scale)))  # it halves at each, and grows rarely
+            if self.scale < LEAST_SCALE:
+                self.diverged("Gradients are too large for fp16, step after step,")
+        elif not math.isfinite(loss):
+            self.diverged(f"The loss became {loss}")
+
+    def check_weights(self) -> None:
+        """Stop before broken weights reach the disk: the last step's update is in no loss yet."""
+        if not is_finite(self.model):
+            self.diverged("The loss became nan")
+
+    def diverged(self, what: str) -> NoReturn:
+        """Say that a run diverged, and the way out."""
+        kept = f"the state of epoch {self.epoch - 1} is kept in {self.out}" if self.epoch > 1 else "nothing is lost"
+        raise Diverged(f"{what} in epoch {self.epoch}: lower --lr (now {self.settings.lr:g}) and train again; {kept}.")
 
     def save_state(self, *, within: bool = False) -> None:
         """Everything that `restore` needs, in one file, then the log as a table.
@@ -264,7 +301,7 @@ class Trainer:
         """
         scaler = self.accelerator.scaler
         if within:
-            self.check(0.0 if all(p.isfinite().all() for p in self.model.parameters()) else math.nan)
+            self.check_weights()
         random = {"cpu": torch.get_rng_state()}
         if self.accelerator.device.type == "cuda":
             random["cuda"] = torch.cuda.get_rng_state()
@@ -275,6 +312,7 @@ class Trainer:
             "epoch": self.epoch - within,
             "terms": self.terms,
             "seconds": self.seconds,
+            "skipped": self.skipped,
             "masks": tuple(self.masks),
             "random": randoms,
             "model": self.accelerator.unwrap_model(self.model).state_dict(),
@@ -300,6 +338,7 @@ class Trainer:
             self.optimizer.load_state_dict(state["optimizer"])
             if self.accelerator.scaler and state["scaler"]:
                 self.accelerator.scaler.load_state_dict(state["scaler"])
+                self.scale, self.skipped = self.accelerator.scaler.get_scale(), int(state.get("skipped", 0))
             self.epoch, self.log = int(state["epoch"]), pd.DataFrame(state["log"])
             if "terms" in state:  # earlier versions stopped between epochs alone
                 self.terms, self.seconds = list(state["terms"]), float(state["seconds"])
@@ -328,7 +367,6 @@ class Trainer:
         ):
             while self.epoch < self.settings.last_epoch:
                 self.train_epoch(bar, stop)
-                warn_of_dead_parts(self.log)
                 if on_epoch:
                     on_epoch(self.log)
         self.finish(facts, progress=progress)
@@ -464,23 +502,6 @@ def explain_stop(settings: Settings, out: Path) -> Iterator[None]:
                 "another --out"
             )
         raise BadInput(f"{what.capitalize()}: {way_out}.") from error
-
-
-def warn_of_dead_parts(log: pd.DataFrame) -> None:
-    """Warn of a part whose mask is zero nearly everywhere in the last epoch, if it wasn't in the one before.
-
-    Args:
-        log: rows of epochs.
-    """
-    zeros = log.filter(regex="^zero_")
-    before, now = (zeros.shift(1, fill_value=0.0) > DEAD).iloc[-1], (zeros > DEAD).iloc[-1]
-    for name in zeros.columns[now & ~before]:
-        part = name.removeprefix("zero_")
-        warnings.warn(
-            f"The mask of part {part} is zero in {zeros[name].iloc[-1]:.1%} of all cells of epoch "
-            f"{log['epoch'].iloc[-1]}: the part is dead. If it stays so, lower --lr or --mask-weight.",
-            stacklevel=2,
-        )
 
 
 def check_settings(out: Path, settings: Settings) -> dict[str, Any]:

@@ -21,7 +21,7 @@ LAYERS = [
     *("errors", "files", "launch"),
     *("backbone", "mask", "model", "variants", "losses"),
     "data",
-    *("settings", "run_folder", "checkpoints", "schedule", "mask_statistics", "processes", "training"),
+    *("settings", "run_folder", "checkpoints", "schedule", "mask_statistics", "health", "processes", "training"),
     *("inference", "ranking", "evaluation", "runs"),
     *("exports", "analysis", "figures", "explorers"),
     *("demo", "course", "cli", "__main__"),

@@ -27,10 +27,11 @@ from scmlib.data.truth import PERSON, read_truth, region_share
 from scmlib.errors import BadInput
 from scmlib.evaluation import evaluate
 from scmlib.files import write_atomically
+from scmlib.health import Diverged
 from scmlib.inference import masks_of
 from scmlib.model import SCM
 from scmlib.settings import Settings, recipe
-from scmlib.training import Diverged, train
+from scmlib.training import train
 
 RATES = (0.1, 0.2, 0.3, 0.45)  # the grid that every variant's learning rate is tuned over
 

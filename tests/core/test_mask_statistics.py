@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,6 @@ import pytest
 import torch
 
 from scmlib.mask_statistics import MaskStatistics
-from scmlib.training import warn_of_dead_parts
 
 
 def test_statistics_of_batches_are_those_of_all_pictures() -> None:
@@ -34,17 +32,6 @@ def test_half_precision_is_summed_exactly() -> None:
     found = MaskStatistics().add(masks)
     assert found.mass == pytest.approx([float(masks[0, 0, 0, 0])] * 2, rel=1e-9)
     assert found.picture_dependent == [0, 0, 0]
-
-
-def test_part_that_dies_is_warned_of_once() -> None:
-    log = pd.DataFrame({"epoch": [1, 2, 3], "zero_1": [0.3, 0.995, 1.0], "zero_2": [0.2, 0.2, 0.2]})
-    with pytest.warns(UserWarning, match=r"mask of part 1 is zero in 99\.5% of all cells of epoch 2: the part is dead"):
-        warn_of_dead_parts(log[:2])
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        warn_of_dead_parts(log[:1])
-        warn_of_dead_parts(log)
-        warn_of_dead_parts(log[["epoch"]])  # a model without masks
 
 
 def test_log_of_a_run_has_a_row_of_its_masks_an_epoch(run: Path) -> None:

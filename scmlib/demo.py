@@ -33,7 +33,7 @@ from scmlib.inference import masks_of
 from scmlib.model import SCM
 from scmlib.ranking import Ranking
 from scmlib.settings import QUICK, Settings, recipe
-from scmlib.training import train, versions
+from scmlib.training import quickest_precision, train, versions
 
 SHOWN, LENGTH = 6, 10  # queries that the report shows, and gallery images beside each
 
@@ -84,7 +84,12 @@ class Outcome:
 
 def demo_settings(data_root: Path, *, quick: bool, seed: int) -> Settings:
     """The laptop recipe; `quick` shrinks it to seconds, to see that everything works."""
-    settings = replace(recipe("synthetic", "regnet_y_tiny"), dataset_root=str(data_root), seed=seed)
+    settings = replace(
+        recipe("synthetic", "regnet_y_tiny"),
+        dataset_root=str(data_root),
+        seed=seed,
+        precision=quickest_precision(),
+    )
     if quick:
         settings = replace(settings, **QUICK)
     return settings

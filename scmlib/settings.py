@@ -46,6 +46,7 @@ class Settings:
     weights: Annotated[str, "what to start from: a run, a weights file, or `imagenet` for torchvision's"] = ""
     workers: Annotated[int, "processes that read images; 0: the main one"] = 0
     variant: Annotated[str, "the paper's model, scm, or a control: see scmlib.variants"] = "scm"
+    precision: Annotated[str, "fp32, fp16 or bf16, mixed; auto: fp16 on a GPU, fp32 elsewhere"] = "auto"
 
     def __post_init__(self) -> None:
         checks = {
@@ -61,6 +62,7 @@ class Settings:
             "ema_ratio": 0 < self.ema_ratio <= 1,
             "ema_extra": self.ema_extra >= 0,
             "workers": self.workers >= 0,
+            "precision": self.precision in ("auto", "fp32", "fp16", "bf16"),
         }
         for name, fits in checks.items():
             if not fits:

@@ -30,6 +30,7 @@ from typing import Any, NoReturn
 import pandas as pd
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, update_bn
 from torch.utils.data import DataLoader
@@ -113,6 +114,27 @@ def stop_noted() -> Iterator[threading.Event]:
         put_back()
 
 
+def accelerator(precision: str) -> Accelerator:
+    """Accelerate for a run's `precision`.
+
+    Raises:
+        BadInput: fp16 without a GPU.
+    """
+    gpu = torch.cuda.is_available()
+    if precision == "fp16" and not gpu:
+        raise BadInput("--precision fp16 needs a GPU: take bf16 or fp32.")
+    mixed = {"auto": "fp16" if gpu else "no", "fp32": "no"}.get(precision, precision)
+    # Accelerate keeps one state a process, and refuses another precision than that of the run before.
+    if AcceleratorState._shared_state.get("_mixed_precision", mixed) != mixed:
+        AcceleratorState._reset_state()
+    return Accelerator(cpu=on_cpu(), mixed_precision=mixed)
+
+
+def quickest_precision() -> str:
+    """The `precision` that trains quickest here: bf16 on a processor that computes in it, else auto."""
+    return "bf16" if not torch.cuda.is_available() and torch.cpu._is_avx512_bf16_supported() else "auto"
+
+
 def seed_process(seed: int) -> None:
     """Seed torch; of several processes, each for numbers of its own."""
     torch.manual_seed(seed + (rank() << 40))
@@ -143,7 +165,7 @@ class Trainer:
         self.collapsed = False  # whether those of the last epoch's last step were all alike
         self.random: dict[str, Tensor] = {}  # states of the generators after the last of these steps, where it stopped
         connect()
-        self.accelerator = Accelerator(cpu=on_cpu(), mixed_precision="fp16" if torch.cuda.is_available() else "no")
+        self.accelerator = accelerator(settings.precision)
         torch.manual_seed(settings.seed)
         model = model_for(settings, dataset.num_classes)
         if settings.weights not in ("", "imagenet"):

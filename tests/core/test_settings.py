@@ -88,7 +88,15 @@ def test_data_set_without_a_recipe_takes_that_of_market1501(name: str, net: str)
 
 @pytest.mark.parametrize(
     "change",
-    [{"lr": 0.0}, {"batch_size": 1}, {"epochs": (5, 5)}, {"freeze": "head"}, {"ema_ratio": 1.5}, {"workers": -1}],
+    [
+        {"lr": 0.0},
+        {"batch_size": 1},
+        {"epochs": (5, 5)},
+        {"freeze": "head"},
+        {"ema_ratio": 1.5},
+        {"workers": -1},
+        {"precision": "half"},
+    ],
 )
 def test_value_out_of_range_is_named(change: dict[str, object]) -> None:
     (name, value), *_ = change.items()

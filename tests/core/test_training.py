@@ -109,6 +109,19 @@ def test_frozen_stem_keeps_its_weights_and_moves_its_statistics(quick: Settings,
     assert not torch.equal(before["stem.norm.running_mean"], after["stem.norm.running_mean"])
 
 
+def test_bf16_computes_otherwise_and_begins_alike(run: Path, quick: Settings, tmp_path: Path) -> None:
+    train(replace(quick, precision="bf16"), tmp_path)
+    assert not same_weights(run, tmp_path)
+    ours, exact = (pd.read_csv(folder / "log.csv")["loss"][0] for folder in (tmp_path, run))
+    assert ours == pytest.approx(exact, rel=0.02)  # later epochs of so small a run go their own ways
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU takes it")
+def test_fp16_wants_a_gpu(quick: Settings, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="--precision fp16 needs a GPU: take bf16 or fp32"):
+        train(replace(quick, precision="fp16"), tmp_path)
+
+
 @pytest.mark.parametrize("broken", ["loss", "weights"])
 def test_run_that_diverges_stops_and_keeps_the_last_good_state(
     broken: str, quick: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -1,5 +1,6 @@
 from .analysis.comparison import compare_runs as compare_runs
 from .analysis.distances import compare_distances as compare_distances
+from .analysis.explanation import explain as explain
 from .analysis.failures import failures as failures
 from .analysis.mask_scores import score_masks as score_masks
 from .analysis.nearest import nearest as nearest

@@ -122,6 +122,17 @@ def agreement(
     Raises:
         BadInput: an image that can't be read, or queries of one identity only.
     """
+    maps = other_maps(model, queries, seed=seed)
+    inside = np.s_[1:-1, 1:-1] if interior else np.s_[:, :]
+    return pd.DataFrame(
+        (query.path.name, query.identity, name, spearman(fall[inside], drawn[i][inside]))
+        for i, (query, fall) in enumerate(zip(queries, falls, strict=True))
+        for name, drawn in maps.items()
+    ).set_axis(["image", "identity", "map", "spearman"], axis=1)
+
+
+def other_maps(model: SCM, queries: Sequence[Record], *, seed: int = 0) -> dict[str, Map]:
+    """The maps that `agreement` names, (N, h, w) each on the masks' grid."""
     cooperative = masks_of(model, read_pictures(queries, model.image_size)).sum(1).numpy()  # (N, h, w)
     N, h, w = cooperative.shape
     identities = np.array([record.identity for record in queries])
@@ -136,12 +147,7 @@ def agreement(
     paths = [record.path for record in queries]
     if all(truth_path(path).is_file() for path in paths):
         maps["person"] = region_share(read_truth(paths), PERSON, (h, w)).numpy()
-    inside = np.s_[1:-1, 1:-1] if interior else np.s_[:, :]
-    return pd.DataFrame(
-        (query.path.name, query.identity, name, spearman(fall[inside], drawn[i][inside]))
-        for i, (query, fall) in enumerate(zip(queries, falls, strict=True))
-        for name, drawn in maps.items()
-    ).set_axis(["image", "identity", "map", "spearman"], axis=1)
+    return maps
 
 
 def summary(table: pd.DataFrame) -> pd.Series[float]:

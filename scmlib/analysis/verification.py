@@ -149,5 +149,5 @@ def rates(genuine: Counts, impostor: Counts) -> dict[str, float]:
     k = int(np.argmax(excess >= 0))
     share = -excess[k - 1] / (excess[k] - excess[k - 1])
     eer = false[k - 1] + share * (false[k] - false[k - 1])
-    found = {"EER": float(eer), "AUC": float(np.trapezoid(true, false))}
+    found = {"EER": float(eer), "AUC": float(np.diff(false) @ (true[1:] + true[:-1]) / 2)}
     return found | {f"TMR at FMR {rate:g}": float(true[false <= rate].max()) for rate in RATES}

@@ -252,6 +252,40 @@ def sensitivity(study: Study, folder: Path, queries: int) -> None:
 
 @click.command()
 @looking
+@click.option("--queries", default=30, show_default=True, type=click.IntRange(2), help="How many, evenly spaced.")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Of noise and bootstrap.")
+@json_option
+def explain(study: Study, folder: Path, queries: int, seed: int, as_json: bool) -> None:
+    """Ask by several maps what matches rest on, Grad-CAM among them, and judge each by insertion and deletion."""
+    from scmlib import figures
+    from scmlib.analysis.explanation import explain as ask
+    from scmlib.files import write_atomically
+
+    answer = ask(study, queries=queries, seed=seed, progress=True)
+    table, shown = answer.table, 4
+    write_atomically(folder / "explanation.csv", table.to_csv(index=False).encode())
+    pictures, maps = study.pictures(answer.queries[:shown]), {name: m[:shown] for name, m in answer.maps.items()}
+    drawn = figures.save(figures.draw_explanation(pictures, maps), folder / "explanation.png")
+    curves = figures.save(figures.draw_insertion(answer.curves, list(maps)), folder / "explanation_curves.png")
+    if as_json:
+        counts = {"queries": len(answer.queries), "identities": len({query.identity for query in answer.queries})}
+        click.echo(json.dumps({"dataset": study.data.name, **counts, "rows": records(table)}))
+        return
+    for curve, rows in table.groupby("curve", sort=False):
+        wanted = "large" if curve == "insertion" else "small"
+        click.echo(f"Area below the {curve} curve, a mean similarity; good maps have a {wanted} one.")
+        for row in records(rows):
+            ends = "{:+.3f} [{:+.3f}, {:+.3f}]".format(*(row[name] for name in ("difference", "low", "high")))
+            beside = f"{row['map']} {row['area']:.3f}, {row['against']} {row['control']:.3f}"
+            click.echo(f"  {beside}: {ends}, {row['finding']}")
+    click.echo(
+        f"{len(answer.queries)} queries. In brackets 95 % bands over identities that hold together for each curve. "
+        f"Everything stands in {folder / 'explanation.csv'}; drawn in {drawn} and {curves}."
+    )
+
+
+@click.command()
+@looking
 def clinic(study: Study, folder: Path) -> None:
     """Evaluate a model wrongly in six classic ways, to know each fault by its figures."""
     import pandas as pd

@@ -47,7 +47,8 @@ CHAPTERS = (
     (lists.search, lists.openset, lists.lists),
     (questions.compare, questions.failures, questions.distances, questions.verification),
     (exports.embed, exports.export),
-    (analysis.scores, analysis.swap, analysis.occlusion, analysis.sensitivity, analysis.clinic, analysis.ablation),
+    (analysis.scores, analysis.swap, analysis.occlusion, analysis.sensitivity, analysis.explain),
+    (analysis.clinic, analysis.ablation),
 )
 for chapter in CHAPTERS:
     for command in chapter:

@@ -13,6 +13,8 @@ from .data import draw_grid as draw_grid
 from .data import draw_inspection as draw_inspection
 from .data import draw_sheet as draw_sheet
 from .data import verdict as verdict
+from .explanation import draw_explanation as draw_explanation
+from .explanation import draw_insertion as draw_insertion
 from .failures import draw_camera_pairs as draw_camera_pairs
 from .failures import draw_failures as draw_failures
 from .failures import draw_likeness as draw_likeness

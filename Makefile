@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test unit torture lint bench lab learner reading teaching notebooks site clean
+.PHONY: demo test unit torture lint bench lab learner reading teaching print notebooks site clean
 
 demo: .venv/ready  ## the main job: draw a world, train, evaluate, report (two to four minutes on 2 cores)
 	$(BIN)/scm demo
@@ -39,6 +39,9 @@ teaching: .venv/ready  ## slides, a quiz bank and assignments from the course, i
 	$(BIN)/python -m docs.slides
 	$(BIN)/python -m docs.quiz
 	$(BIN)/python -m docs.assignments
+
+print: site  ## the course as PDF, by Chromium: build/teaching/print
+	$(BIN)/python -m docs.paper
 
 notebooks: .venv/ready  ## run all notebooks and keep what they show
 	$(BIN)/python notebooks/execute.py

@@ -56,6 +56,14 @@ def test_torch_and_torchvision_are_capped() -> None:
     assert "<" in bounds["torchvision"]
 
 
+def test_wheel_holds_every_package_and_its_files() -> None:
+    tools = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    files = [path for top in ("scmlib", "data_prep") for path in (ROOT / top).rglob("*.*") if path.suffix != ".pyc"]
+    assert {".".join(path.parent.relative_to(ROOT).parts) for path in files} == set(tools["packages"])
+    kept = {path for pattern in tools["package-data"]["scmlib"] for path in (ROOT / "scmlib").glob(pattern)}
+    assert {path for path in files if path.suffix != ".py"} == kept
+
+
 def imports(path: Path) -> set[str]:
     """First-party modules that a file imports, e.g. `scmlib.model`."""
     found = set()

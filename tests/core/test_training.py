@@ -408,6 +408,33 @@ def test_run_folder_that_cannot_be_written_keeps_its_state(
     assert not list(tmp_path.glob(".state*"))
 
 
+def test_full_disk_keeps_the_state_before(run: Path, quick: Settings, tmp_path: Path) -> None:
+    """A real one: the system refuses to write any file as long as a state."""
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        with pytest.raises(BadInput, match=r"The disk is full: \S*state\.pt was not written; the state before is kept"):
+            train(
+                quick,
+                tmp_path,
+                on_epoch=lambda _: resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, before[1])),
+                progress=False,
+            )
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not list(tmp_path.glob(".state*"))
+    assert torch.load(tmp_path / "state.pt", weights_only=True)["epoch"] == 1
+    train(quick, tmp_path, resume=True, progress=False)
+    assert same_weights(run, tmp_path)
+
+
+def test_folder_that_nobody_can_write_to_is_named(quick: Settings, tmp_path: Path) -> None:
+    """A folder below a file, which refuses the system's administrator too, whom no permission stops."""
+    (tmp_path / "file").touch()
+    with pytest.raises(BadInput, match=r"settings\.json was not written; mend this and train again"):
+        train(quick, tmp_path / "file" / "run", progress=False)
+
+
 def test_what_a_killed_process_was_writing_is_removed(quick: Settings, tmp_path: Path) -> None:
     for name in (".state.pt.4711", ".hidden", "state.pt.12"):
         (tmp_path / name).touch()

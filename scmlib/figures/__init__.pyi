@@ -26,6 +26,9 @@ from .masks import draw_scores as draw_scores
 from .masks import draw_swap as draw_swap
 from .masks import overlay as overlay
 from .masks import summarise as summarise
+from .method import draw_mask_module as draw_mask_module
+from .method import draw_read_out as draw_read_out
+from .method import draw_walk as draw_walk
 from .occlusion import draw_agreement as draw_agreement
 from .occlusion import draw_embedding_sweep as draw_embedding_sweep
 from .occlusion import draw_growing_occluder as draw_growing_occluder

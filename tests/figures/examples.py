@@ -80,6 +80,10 @@ def sweep(
 ENDS = {"": 0.0, "_low": -0.05, "_high": 0.05}
 
 
+def read_outs(parts: int) -> pd.DataFrame:
+    return pd.DataFrame({"part": range(1, parts + 1), "below": 0.5, "above": 0.16, "position": 0.25, "picture": 1.0})
+
+
 def growth(names: list[str]) -> pd.DataFrame:
     sizes = [2_500, 5_000, 10_000, 20_000]
     rows = [(name, size, (i + 1) * size / 1e4, 5.0 + i) for i, name in enumerate(names) for size in sizes]
@@ -180,6 +184,8 @@ POINTS = np.array([[0, 0], [0.5, 0.2], [3, 0], [3.2, 0.4]])
 AFFINITY = np.exp(-(np.linalg.norm(POINTS[:, None] - POINTS, axis=2) ** 2))
 RATIOS = [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6]
 TALL, WIDE = (192, 64), (64, 192)
+VECTORS = torch.from_numpy(rng.normal(size=(6, 3, 3, 32)))
+WALK = (3 * VECTORS @ VECTORS.mT / 32).softmax(-1)
 SHAPE = dict.fromkeys(POSITIONS, (256, 24, 8))
 
 EXAMPLES: dict[str, dict[str, Example]] = {
@@ -301,6 +307,10 @@ EXAMPLES: dict[str, dict[str, Example]] = {
         "14 parts": (partial(figures.draw_masks, pictures(2), masks(2, 14), None, [LONG] * 2), "competitive 1 to 14"),
         "black": (partial(figures.draw_masks, pictures(1), torch.zeros(1, 3, 6, 3)), "reaches 0.00"),
     },
+    "draw_mask_module": {
+        "usual": (partial(figures.draw_mask_module, 512, (12, 6), 3, 32), "each of the 72 cells"),
+        "large": (partial(figures.draw_mask_module, 2048, (24, 24), 14, 128), "part vectors 14 × 128"),
+    },
     "draw_mass": {
         "usual": (partial(figures.draw_mass, mass(["own", "mean"])), "hides 30% of the picture: own 15%; mean 15%"),
         "many, long": (partial(figures.draw_mass, mass([f"{i} {LONG}" for i in range(6)])), "15%"),
@@ -399,6 +409,13 @@ EXAMPLES: dict[str, dict[str, Example]] = {
             "global 88%",
         ),
     },
+    "draw_read_out": {
+        "usual": (
+            partial(figures.draw_read_out, {"before training": read_outs(3), "trained": read_outs(3)}),
+            "trained, part 3: 50% below 0, 16% above 1, deviation 0.25 between cells and 1.00 between pictures",
+        ),
+        "one part": (partial(figures.draw_read_out, {"trained": read_outs(1)}), "Read-outs of 1 parts."),
+    },
     "draw_schedule": {
         "usual": (partial(figures.draw_schedule, 0.3, (5, 60), 0.5, 10), "weights of 41 epochs averaged, from 30 on"),
         "shortest": (partial(figures.draw_schedule, 1e-5, (1, 2), 1, 0), "no averaging"),
@@ -492,6 +509,13 @@ EXAMPLES: dict[str, dict[str, Example]] = {
     "draw_verification": {
         "usual": (partial(figures.draw_verification, pairs(0.2)), "1,800 genuine and 1,800 impostor pairs: EER"),
         "told apart": (partial(figures.draw_verification, pairs(0.01)), "EER 0.0% (0.0% to 0.0%); AUC 100.0%"),
+    },
+    "draw_walk": {
+        "usual": (partial(figures.draw_walk, pictures(1)[0], VECTORS, WALK, [(1, 2), (5, 0)]), "2 cells of a picture"),
+        "one part": (
+            partial(figures.draw_walk, pictures(1, *WIDE)[0], VECTORS[..., :1, :], WALK[..., :1, :1], [(0, 0)], [0, 1]),
+            "1.00 after 0, 1.00 after 1 steps",
+        ),
     },
     "draw_worth": {
         "usual": (

@@ -18,6 +18,7 @@ from IPython.display import display
 from ipywidgets import FloatSlider, IntSlider, SelectionSlider, ToggleButtons
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from torch import Tensor
 
 from data_prep.world import PRESETS, VIEWS, read_settings, render, write_world
 from scmlib.data.datasets import ReidDataset, dataset_folder, open_dataset
@@ -34,7 +35,7 @@ from scmlib.explorers.widgets import Explorer
 from scmlib.figures.comparisons import draw_guesses
 from scmlib.files import read_json, write_atomically
 from scmlib.inference import embed
-from scmlib.model import embedding_names
+from scmlib.model import SCM, embedding_names
 from scmlib.run_folder import begun
 from scmlib.runs import Study, open_study
 from scmlib.settings import QUICK, Settings, recipe
@@ -233,6 +234,29 @@ def shortened(settings: Settings, data: ReidDataset, quick: bool) -> Settings:
         return replace(settings, **QUICK)
     steps = len(PKSampler(data.train, settings.batch_size, settings.instance_num, settings.seed))
     return replace(settings, epochs=(1, max(2, min(settings.epochs[1], STEPS // max(1, steps)))), ema_extra=0)
+
+
+@torch.no_grad()
+def layer_shapes(model: SCM) -> dict[str, tuple[int, ...]]:
+    """What comes out of each piece of a network for one picture, (channels, height, width), by the piece's name.
+
+    Args:
+        model: is switched to evaluation mode; stays where it is.
+    """
+    shapes: dict[str, tuple[int, ...]] = {"picture": (3, *model.image_size)}
+
+    def note(name: str, result: Tensor | tuple[Tensor, ...]) -> None:
+        shapes[name] = tuple((result[0] if isinstance(result, tuple) else result).shape[1:])
+
+    pieces = ("stem", "layer1", "layer2", "layer3", "branch_1", "branch_2", "scm")
+    hooks = [
+        getattr(model, name).register_forward_hook(lambda piece, given, result, name=name: note(name, result))
+        for name in pieces
+    ]
+    model.eval()(torch.zeros(1, *shapes["picture"], device=next(model.parameters()).device))
+    for hook in hooks:
+        hook.remove()
+    return shapes
 
 
 def say(text: str) -> None:

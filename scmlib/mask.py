@@ -18,7 +18,7 @@ that are like it. What it isn't:
 - The cosines themselves are no weights, for they may be negative. The walk's weights are their exponentials, after the
   temperature: `PartAffinity.affinity` gives their logarithms.
 
-Lesson: notebooks/03_spectral_masks.ipynb.
+Lesson: notebooks/02_the_method.ipynb.
 """
 
 from __future__ import annotations

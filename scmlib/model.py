@@ -7,7 +7,7 @@ for Deep Person Re-identification).
 
 Shapes: B images of H x W pixels, grid h = H/16 by w = W/16, P parts, D values an embedding, C channels a branch.
 
-Lesson: notebooks/02_training.ipynb.
+Lesson: notebooks/02_the_method.ipynb.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Where the read-out of the mask module ends up: between the clamp's bounds or beyond them, and what it varies with.
 
 A part's map times its prior is clamped to [0, 1]. Beyond the bounds the clamp passes no gradient, so that such a cell
-of such a picture teaches the read-out nothing through this mask. The control is the network before training: its maps
+of such a picture teaches the read-out nothing through this mask; a cell that lies there in nearly all pictures is
+stuck. The control is the network before training: its maps
 leave a BatchNorm with a mean near 0 and a variance near 1, and of a normal distribution like that half lies below 0
 and 16 % above 1 before anything is learned.
 
@@ -20,6 +21,8 @@ from scmlib.errors import BadInput
 from scmlib.inference import Pictures, apply
 from scmlib.mask import SpectralClusteringMask
 from scmlib.model import SCM
+
+STUCK = 0.95  # a cell that lies beyond the bounds in so many of the pictures hardly ever learns
 
 ALIVE = 0.1  # a prior nearer to 0 than this holds its mask near 0, whatever the read-out says
 
@@ -53,7 +56,8 @@ def read_out_table(model: SCM, pictures: Pictures) -> pd.DataFrame:
 
     Returns:
         A row a part, with the columns part, from 1; alive, the share of cells; below and above, the shares of map times
-        prior below 0 and above 1; position and picture, standard deviations of the map itself: over the cells of its
+        prior below 0 and above 1; stuck, the share of living cells that are below or above in at least `STUCK` of the
+        pictures; position and picture, standard deviations of the map itself: over the cells of its
         mean over pictures, and over the pictures at one cell (root of the mean variance). NaN where no cell is alive.
 
     Raises:
@@ -72,6 +76,7 @@ def read_out_table(model: SCM, pictures: Pictures) -> pd.DataFrame:
                 "alive": alive.double().mean(),
                 "below": (values < 0).double().mean(),
                 "above": (values > 1).double().mean(),
+                "stuck": (((values < 0) | (values > 1)).double().mean(0) >= STUCK).double().mean(),
                 "position": (mean - mean.mean()).square().mean().sqrt(),
                 "picture": (cells - mean).square().mean().sqrt(),
             }

@@ -27,6 +27,7 @@ from .masks import draw_swap as draw_swap
 from .masks import overlay as overlay
 from .masks import summarise as summarise
 from .method import draw_mask_module as draw_mask_module
+from .method import draw_mask_steps as draw_mask_steps
 from .method import draw_read_out as draw_read_out
 from .method import draw_walk as draw_walk
 from .occlusion import draw_agreement as draw_agreement

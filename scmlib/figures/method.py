@@ -14,8 +14,8 @@ from matplotlib.patches import FancyBboxPatch
 from torch import Tensor
 from torch.nn import functional as F
 
-from scmlib.figures.panels import Panel, blocks, draw_panels
-from scmlib.figures.style import new_figure, rows_height, series
+from scmlib.figures.panels import Panel, blend, blocks, draw_panels
+from scmlib.figures.style import PLAIN, new_figure, rows_height, series
 
 sns = lazy_loader.load("seaborn")  # loads when first drawn with: it takes as long to import as torch
 
@@ -134,6 +134,30 @@ def _cosines(vectors: Tensor) -> Tensor:
     return unit @ unit.mT
 
 
+def draw_mask_steps(picture: Tensor, start: Tensor, prior: Tensor, maps: Tensor, masks: Tensor) -> Figure:
+    """From a prior to masks, a row a part: the prior before and after training, the map read out, and the mask.
+
+    Args:
+        picture: (3, H, W) uint8.
+        start: (P, h, w), the prior that the training starts with.
+        prior: (P, h, w), the learned one.
+        maps: (P, h, w), on any scale.
+        masks: (P, h, w) in [0, 1].
+    """
+    shape, rows, told = (picture.shape[1], picture.shape[2]), [], []
+    for part, (first, learned, seen, mask) in enumerate(zip(start, prior, maps, masks, strict=True), 1):
+        spans = [f"{float(x.min()):z.2f} to {float(x.max()):z.2f}" for x in (first, learned, seen, mask)]
+        row = [Panel(picture, f"part {part}")]
+        row.append(blocks(first, 1.0, shape, "first prior", spans[0]))
+        row.append(blocks(learned, float(prior.max()), shape, "learned prior", spans[1]))
+        row.append(blocks(seen, float(seen.abs().max()), shape, "map", spans[2], signed=True))
+        row.append(Panel(blend(picture, mask, 1.0, 1.0), "mask", spans[3]))
+        rows.append(row)
+        told.append(f"part {part}: prior {spans[0]}, learned {spans[1]}, map {spans[2]}, mask {spans[3]}")
+    text = "prior and mask: dark is 0; map: purple above 0, orange below"
+    return draw_panels(rows, f"From prior to mask. {'; '.join(told)}.", height=1.9, text=text)
+
+
 def draw_read_out(tables: Mapping[str, pd.DataFrame]) -> Figure:
     """Where each part's read-out lies with respect to the clamp's bounds, and what it varies with.
 
@@ -143,12 +167,12 @@ def draw_read_out(tables: Mapping[str, pd.DataFrame]) -> Figure:
     table = pd.concat(tables, names=["network"]).reset_index("network")
     names = [f"{row.network}, part {row.part}" for row in table.itertuples()]
     said = "; ".join(
-        f"{name}: {row.below:.0%} below 0, {row.above:.0%} above 1, deviation {row.position:.2f} between cells and "
-        f"{row.picture:.2f} between pictures"
+        f"{name}: {row.below:.0%} below 0, {row.above:.0%} above 1, {row.stuck:.0%} of the cells stuck, "
+        f"deviation {row.position:.2f} between cells and {row.picture:.2f} between pictures"
         for name, row in zip(names, table.itertuples(), strict=True)
     )
     figure = new_figure(11, rows_height(names) + 1.5, f"Read-outs of {len(names)} parts. {said}.")
-    left, right = figure.subplots(1, 2, sharey=True)
+    left, middle, right = figure.subplots(1, 3, sharey=True, gridspec_kw={"width_ratios": (3, 1.5, 3), "wspace": 0.1})
     inside = 1 - table["below"] - table["above"]
     shares = {"below 0: mask 0, no gradient": table["below"], "between: the mask learns": inside}
     shares["above 1: mask 1, no gradient"] = table["above"]
@@ -161,10 +185,13 @@ def draw_read_out(tables: Mapping[str, pd.DataFrame]) -> Figure:
     for (column, (marker, label)), colour in zip(marks.items(), series(2), strict=True):
         right.scatter(table[column], rows, marker=marker, s=60, color=colour, label=label)
     left.set(yticks=rows, yticklabels=names, ylim=(len(table) - 0.5, -0.5), xlim=(0, 1))
-    left.set_xlabel("share of map × prior, where the prior is alive")
-    left.xaxis.set_major_formatter(mpl.ticker.PercentFormatter(1))
+    left.set_xlabel("share of map × prior")
+    middle.barh(rows, table["stuck"], color=PLAIN, height=0.4)
+    middle.set(xlabel="share of stuck cells", xlim=(0, max(0.3, float(table["stuck"].max()))))
     right.set(xlabel="standard deviation of the map", xlim=(0, None))
+    for axes in (left, middle):
+        axes.xaxis.set_major_formatter(mpl.ticker.PercentFormatter(1, decimals=0))
     for axes in (left, right):
         axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), frameon=False, fontsize="small")
-        sns.despine(ax=axes)
+    sns.despine(fig=figure)
     return figure

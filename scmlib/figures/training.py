@@ -76,21 +76,23 @@ def draw_network(shapes: Mapping[str, Sequence[int]], parts: int, length: int) -
     axes = figure.subplots()
     style: dict[str, Any] = {"boxstyle": "round,pad=0.35", "facecolor": "white", "edgecolor": "0.4"}
     centred: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": "small", "zorder": 2}
+    boxes = {}
     for name, place in POSITIONS.items():
         special = {"edgecolor": SCM, "linewidth": 2.5} if name == "scm" else {}
-        axes.text(*place, "{}\n{} ×\n{} × {}".format(name, *shapes[name]), **centred, bbox=style | special)
-    chain = ["picture", "stem", "layer1", "layer2", "layer3"]
-    links = [(POSITIONS[a], POSITIONS[b]) for a, b in pairwise(chain)]
-    links += [(POSITIONS["layer3"], POSITIONS["branch_1"]), (POSITIONS["layer3"], POSITIONS["branch_2"])]
-    links += [(POSITIONS["branch_2"], POSITIONS["scm"])]
+        shape = "{}\n{} ×\n{} × {}".format(name, *shapes[name])
+        boxes[name] = axes.text(*place, shape, **centred, bbox=style | special).get_bbox_patch()
+    links = [*pairwise(["picture", "stem", "layer1", "layer2", "layer3"]), ("branch_2", "scm")]
+    links += [("layer3", "branch_1"), ("layer3", "branch_2")]
+    ways = [(source, POSITIONS[target], boxes[target]) for source, target in links]
     colours = embedding_colours(parts)
     names = list(colours)
     labels = [*names[:3], names[3] if parts == 1 else f"{names[3]}\nto {names[-1]}"]
     for label, colour, (place, sources) in zip(labels, colours.values(), ENDS, strict=False):
         axes.text(*place, label, **centred | {"ha": "left"}, bbox=style | {"edgecolor": colour, "linewidth": 1.5})
-        links += [(POSITIONS[source], (place[0] + 0.3, place[1])) for source in sources]
-    for (x, y), (to_x, to_y) in links:  # from right edge to left edge
-        axes.annotate("", (to_x - 0.38, to_y), (x + 0.38, y), arrowprops={"arrowstyle": "->", "color": "0.5"})
+        ways += [(source, (place[0] - 0.08, place[1]), None) for source in sources]
+    for source, end, box in ways:
+        arrow = {"arrowstyle": "->", "color": "0.5", "patchA": boxes[source], "patchB": box}
+        axes.annotate("", end, POSITIONS[source], arrowprops=arrow)
     axes.set(xlim=(-0.5, 9.2), ylim=(-2.1, 1.5))
     axes.axis("off")
     return figure

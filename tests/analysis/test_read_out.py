@@ -46,11 +46,14 @@ def test_shares_and_deviations_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
             "alive": 1,
             "below": 1 / 4,  # -1
             "above": 2 / 4,  # 2 and 2 * 0.6
+            "stuck": 1 / 2,  # the first cell, below 0 in one picture and above 1 in the other
             "position": np.std([0.5, 0.4]),
             "picture": np.sqrt((1.5**2 + 0.2**2) / 2),
         }
     )
-    assert second == pytest.approx({"part": 2, "alive": 0.5, "below": 0, "above": 0.5, "position": 0, "picture": 1.5})
+    assert second == pytest.approx(
+        {"part": 2, "alive": 0.5, "below": 0, "above": 0.5, "stuck": 0, "position": 0, "picture": 1.5}
+    )
 
 
 def test_before_training_the_values_are_those_of_a_normal_distribution() -> None:
@@ -60,6 +63,7 @@ def test_before_training_the_values_are_those_of_a_normal_distribution() -> None
     table = read_out_table(fresh, seen)
     assert table["below"].mean() == pytest.approx(0.5, abs=0.1)
     assert table["above"].mean() == pytest.approx(1 - NormalDist().cdf(1), abs=0.05)
+    assert table["stuck"].max() < 0.1
     assert table["alive"].tolist() == pytest.approx([2 / 3] * 3)
 
 
@@ -68,6 +72,6 @@ def test_no_living_cell_is_not_a_number_and_no_module_is_one_sentence() -> None:
     model.scm.learnable_masks.data.zero_()
     table = read_out_table(model, pictures(2))
     assert (table["alive"] == 0).all()
-    assert pd.isna(table[["below", "position", "picture"]]).all(axis=None)
+    assert pd.isna(table[["below", "stuck", "position", "picture"]]).all(axis=None)
     with pytest.raises(BadInput, match="'stripes' has no read-out"):
         read_out_table(build_model("regnet_y_tiny", 4, image_size=SIZE, variant="stripes"), pictures(2))

@@ -23,6 +23,7 @@ from scmlib.course import (
     explore_world,
     keep_sketch,
     kept_sketch,
+    layer_shapes,
     lineup,
     open_course,
     open_course_data,
@@ -37,9 +38,11 @@ from scmlib.data.records import Record
 from scmlib.data.truth import OCCLUDER, read_truth
 from scmlib.errors import BadInput
 from scmlib.figures.style import alt_text
+from scmlib.figures.training import POSITIONS
 from scmlib.mask import clamp_unit, striped_prior
 from scmlib.runs import open_study
 from scmlib.settings import recipe
+from scmlib.variants import build_model
 from tests.trees import write_tree
 
 
@@ -184,6 +187,17 @@ def test_the_world_is_drawn_to_order(run: Path) -> None:
         "hidden share 0.1",
         "hidden share 0.4",
     ]
+
+
+def test_shapes_are_what_comes_out_of_each_piece() -> None:
+    model = build_model("regnet_y_tiny", 4, image_size=(96, 48), num_parts=2)
+    shapes = layer_shapes(model)
+    assert shapes["picture"] == (3, 96, 48)
+    assert shapes["stem"][1:] == (48, 24)
+    assert shapes["branch_1"] == shapes["branch_2"] == (512, 6, 3)
+    assert shapes["scm"] == (2, 6, 3)
+    assert set(shapes) == set(POSITIONS)  # all that `draw_network` draws
+    assert not any(piece._forward_hooks for piece in model.modules())
 
 
 def test_a_short_training_of_other_data_keeps_to_its_steps(tmp_path: Path) -> None:

@@ -81,7 +81,9 @@ ENDS = {"": 0.0, "_low": -0.05, "_high": 0.05}
 
 
 def read_outs(parts: int) -> pd.DataFrame:
-    return pd.DataFrame({"part": range(1, parts + 1), "below": 0.5, "above": 0.16, "position": 0.25, "picture": 1.0})
+    return pd.DataFrame(
+        {"part": range(1, parts + 1), "below": 0.5, "above": 0.16, "stuck": 0.2, "position": 0.25, "picture": 1.0}
+    )
 
 
 def growth(names: list[str]) -> pd.DataFrame:
@@ -293,6 +295,16 @@ EXAMPLES: dict[str, dict[str, Example]] = {
         "usual": (partial(figures.draw_losses, {"a": [2.0, 1.0], "b": [2.5, 2.25]}, 2.4849), "Guessing costs 2.48."),
         "one step, many": (partial(figures.draw_losses, {f"{i} {LONG}"[:40]: [2.0] for i in range(12)}, 9.9), "9.90"),
     },
+    "draw_mask_steps": {
+        "usual": (
+            partial(figures.draw_mask_steps, pictures(1)[0], *masks(4, 3)),
+            "From prior to mask. part 1: prior 0.",
+        ),
+        "one part, zeros": (
+            partial(figures.draw_mask_steps, pictures(1, *WIDE)[0], *torch.zeros(4, 1, 4, 12)),
+            "map 0.00 to 0.00, mask 0.00 to 0.00",
+        ),
+    },
     "draw_masks": {
         "usual": (
             partial(figures.draw_masks, pictures(4), masks(4, 3), truth(4), ["average precision 98%"] * 4),
@@ -412,7 +424,7 @@ EXAMPLES: dict[str, dict[str, Example]] = {
     "draw_read_out": {
         "usual": (
             partial(figures.draw_read_out, {"before training": read_outs(3), "trained": read_outs(3)}),
-            "trained, part 3: 50% below 0, 16% above 1, deviation 0.25 between cells and 1.00 between pictures",
+            "trained, part 3: 50% below 0, 16% above 1, 20% of the cells stuck, deviation 0.25 between cells and 1.00",
         ),
         "one part": (partial(figures.draw_read_out, {"trained": read_outs(1)}), "Read-outs of 1 parts."),
     },

@@ -11,20 +11,21 @@ from pathlib import Path
 
 import click
 
-from docs import links, live, pages
+from docs import frames, links, live, pages
 from scmlib.errors import BadInput
 
 ROOT = Path(__file__).parents[1]
 LARGEST = 40e6  # bytes that the site may have
 
 
-def build(out: Path, *, members: bool = True) -> Path:
+def build(out: Path, *, whole: bool = True) -> Path:
     """Build the site.
 
     Args:
         out: folder for `source/`, the staged pages, and `html/`, the site, which are made anew, and for `world/`, whose
             pictures move on the site.
-        members: whether the reference tells a module's functions and classes too, which takes most of the time.
+        whole: whether the reference tells a module's functions and classes too, and every step of an explorer is drawn,
+            which takes most of the time.
 
     Returns:
         The folder `html`.
@@ -40,8 +41,9 @@ def build(out: Path, *, members: bool = True) -> Path:
     source, site = out / "source", out / "html"
     for folder in (source, site):
         shutil.rmtree(folder, ignore_errors=True)
-    pages.stage(ROOT, source, members=members)
+    pages.stage(ROOT, source, members=whole)
     study = live.open_site_study(out / "world")
+    frames.write_frames(study, source, every=whole)
     try:
         live.write_runtime(source / "_static" / "live", ROOT / "build" / "npm")
         live.write_live(study, source / "_static" / "live")

@@ -37,7 +37,19 @@ html_js_files = ["print.js"]
 html_copy_source = False
 html_show_sourcelink = False
 html_favicon = "_static/favicon.svg"
-SINGLE = ("index", "live", "gallery", "README", "design", "elsewhere", "CHANGELOG", "CONTRIBUTING", "SECURITY", "cite")
+SINGLE = (
+    "index",
+    "live",
+    "explore",
+    "gallery",
+    "README",
+    "design",
+    "elsewhere",
+    "CHANGELOG",
+    "CONTRIBUTING",
+    "SECURITY",
+    "cite",
+)
 html_sidebars: dict[str, list[str]] = {name: [] for name in SINGLE}  # no sections
 html_theme_options = {
     "logo": {"text": "scmlib"},
@@ -45,7 +57,7 @@ html_theme_options = {
     "show_nav_level": 1,
     "show_toc_level": 2,
     "navbar_align": "left",
-    "header_links_before_dropdown": 6,
+    "header_links_before_dropdown": 7,
     "footer_start": ["copyright"],
     "footer_end": [],
     "navbar_end": ["theme-switcher"],

@@ -73,7 +73,7 @@ def draw_mask_facts(
     alt = (
         f"Masks of one picture. In cell {cell[0]}, {cell[1]} the competitive masks are "
         f"{_joined(seen.competitive[:, cell[0], cell[1]])}; the transition matrix between the parts there has "
-        f"{_joined(walk.diag())} on its diagonal. {scores}"
+        f"{_joined(walk.diag())} on its diagonal. Part {part} is framed; its prior there is {prior[cell]:.2f}. {scores}"
     )
     return draw_panels([masks, sources], alt, height=height, text=scores)
 

@@ -11,5 +11,5 @@ from docs.build import build
 
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the site; its reference names the modules alone."""
-    return build(tmp_path_factory.mktemp("site"), members=False)
+    """The folder of the site; its reference names the modules alone, and its explorers have few steps."""
+    return build(tmp_path_factory.mktemp("site"), whole=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import os
 import shutil
 import threading
@@ -115,7 +116,27 @@ def test_network_on_the_page_follows_and_equals_torch(page: Page, address: str, 
     assert f"rank {by_mouse['rank']}." in page.locator("#live-told").inner_text()
 
 
-@pytest.mark.parametrize("name", ["index.html", "live.html", "gallery.html", "notebooks/glossary.html"])
+def test_explorers_move_by_keyboard(page: Page, address: str, site: Path) -> None:
+    page.goto(f"{address}explore.html")
+    explorers = page.locator(".frames").all()
+    assert len(explorers) == 7
+    for explorer in explorers:
+        seen = []
+        for key in ("Home", "End"):
+            for control in explorer.locator("input, select").all():
+                control.focus()
+                page.keyboard.press(key)
+            picture = explorer.locator("img")
+            picture.scroll_into_view_if_needed()
+            picture.evaluate("picture => picture.decode()")  # fails where there is none
+            seen.append((picture.get_attribute("src"), picture.get_attribute("alt")))
+            assert explorer.locator("[role=status]").inner_text() == seen[-1][1]
+        assert len({source for source, _ in seen}) == len({alt for _, alt in seen}) == 2
+        frames = json.loads(explorer.locator("script").inner_text())
+        assert {f"{name}.webp" for name in frames} == {path.name for path in (site / str(seen[0][0])).parent.iterdir()}
+
+
+@pytest.mark.parametrize("name", ["index.html", "live.html", "explore.html", "gallery.html", "notebooks/glossary.html"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_pages_fit_on_a_phone(name: str, scheme: str, browser: Browser, address: str) -> None:
     page = browser.new_page(viewport={"width": 390, "height": 844}, color_scheme=scheme)  # type: ignore[arg-type]

@@ -315,6 +315,7 @@ def check(
     reference: Callable[..., Any],
     cases: Iterable[tuple[Any, ...]],
     mistakes: Mapping[str, Callable[..., Any]] | None = None,
+    through: Callable[[Callable[..., Any]], Callable[..., Any]] | None = None,
 ) -> Callable[..., Any]:
     """Hold a learner's function against the reference and say what is wrong, without stopping the notebook.
 
@@ -324,11 +325,13 @@ def check(
         cases: arguments of each call.
         mistakes: functions that are wrong in a way that many take, each by a sentence that says what was mixed up,
             e.g. "Your distances are squared." It is said when the answer gives what the mistake gives, in all cases.
+        through: what of a function is looked at, where that isn't what it gives: a function of it, with the cases'
+            arguments, e.g. `scmlib.pieces.with_gradient`.
 
     Returns:
         The function to go on with: the learner's if it is right, else the reference.
     """
-    return graded(answer, reference, cases, mistakes)[0]
+    return graded(answer, reference, cases, mistakes, through)[0]
 
 
 def graded(
@@ -336,15 +339,16 @@ def graded(
     reference: Callable[..., Any],
     cases: Iterable[tuple[Any, ...]],
     mistakes: Mapping[str, Callable[..., Any]] | None = None,
+    through: Callable[[Callable[..., Any]], Callable[..., Any]] | None = None,
 ) -> tuple[Callable[..., Any], bool]:
     """What `check` says and gives, and whether the answer is right: for assignments with points."""
-    cases = list(cases)
+    cases, seen = list(cases), through or (lambda function: function)
     for number, arguments in enumerate(cases, 1):
-        fault = _fault(answer, arguments, _given(reference, arguments))
+        fault = _fault(seen(answer), arguments, _given(seen(reference), arguments))
         if fault:
             print(f"✗ Not yet. Case {number} of {len(cases)}: {_call(answer, arguments)} {fault}")
             for sentence, mistake in (mistakes or {}).items():
-                if not any(_fault(answer, given, _given(mistake, given)) for given in cases):
+                if not any(_fault(seen(answer), given, _given(seen(mistake), given)) for given in cases):
                     print(f"  {sentence}")
             return reference, False
     print(f"✓ Right, on all {len(cases)} cases." if len(cases) > 1 else "✓ Right.")

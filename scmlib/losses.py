@@ -8,6 +8,7 @@ Lesson: notebooks/02_training.ipynb.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -60,6 +61,7 @@ def scm_loss(
     triplet_weight: float = 1.0,
     mask_weight: float = 3e-3,
     kernel_size: int = 4,
+    triplet_loss: Callable[[Tensor, Tensor], Tensor] = batch_hard_triplet,
 ) -> SCMLoss:
     """The paper's loss: a weighted *mean* over all terms, so with more terms each counts for less.
 
@@ -69,11 +71,12 @@ def scm_loss(
         triplet_weight: weight of each of the two triplet terms.
         mask_weight: weight of the overlap, which is summed over the batch: set it for the batch size.
         kernel_size: pooling window of the overlap, in cells.
+        triplet_loss: of embeddings (B, D) and identities (B,).
     """
     # Distances lose their small digits in half precision.
     embeddings = output.embeddings.float() if output.embeddings.dtype != torch.float64 else output.embeddings
     cross_entropy = torch.stack([F.cross_entropy(x, targets) for x in output.logits.unbind(1)])
-    triplet = torch.stack([batch_hard_triplet(embeddings[:, i], targets) for i in (0, 1)])
+    triplet = torch.stack([triplet_loss(embeddings[:, i], targets) for i in (0, 1)])
     shared = overlap(output.competitive, kernel_size)
     weights = len(cross_entropy) + len(triplet) * triplet_weight + mask_weight
     total = (cross_entropy.sum() + triplet_weight * triplet.sum() + mask_weight * shared) / weights

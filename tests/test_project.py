@@ -24,7 +24,7 @@ LAYERS = [
     *("settings", "run_folder", "checkpoints", "schedule", "mask_statistics", "health", "processes", "training"),
     *("inference", "ranking", "evaluation", "runs"),
     *("exports", "analysis", "figures", "explorers"),
-    *("demo", "course", "cli", "__main__"),
+    *("pieces", "demo", "course", "cli", "__main__"),
 ]
 PREPARES = ("demo", "course", "cli")  # what may use `data_prep`
 METHOD = ("backbone", "mask", "model", "variants", "losses")

@@ -20,6 +20,7 @@ from .failures import draw_failures as draw_failures
 from .failures import draw_likeness as draw_likeness
 from .masks import draw_cut as draw_cut
 from .masks import draw_diffusion as draw_diffusion
+from .masks import draw_growing_masks as draw_growing_masks
 from .masks import draw_masks as draw_masks
 from .masks import draw_prior as draw_prior
 from .masks import draw_scores as draw_scores
@@ -71,6 +72,7 @@ from .style import series as series
 from .style import to_array as to_array
 from .training import draw_losses as draw_losses
 from .training import draw_network as draw_network
+from .training import draw_own_training as draw_own_training
 from .training import draw_schedule as draw_schedule
 from .training import draw_training as draw_training
 from .training import draw_triplets as draw_triplets

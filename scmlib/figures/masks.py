@@ -255,6 +255,42 @@ def draw_masks(
     return figure
 
 
+def draw_growing_masks(
+    pictures: Tensor, masks: Tensor, epochs: Sequence[int], truth: NDArray[np.uint8] | None = None
+) -> Figure:
+    """The cooperative mask of some pictures, epoch by epoch: a row a picture, at most eight epochs evenly chosen.
+
+    Args:
+        pictures: (N, 3, H, W) uint8.
+        masks: (E, N, P, h, w) in [0, 1], the competitive masks after each epoch; drawn cell by cell, on one scale.
+        epochs: E numbers; 0 is before training.
+        truth: (N, H, W) index maps, see `REGIONS`.
+    """
+    shown = np.unique(np.linspace(0, len(epochs) - 1, 8).round().astype(int)).tolist()
+    cooperative = masks[shown].sum(2)  # (columns, N, h, w)
+    top = max(1.0, float(cooperative.max()))
+    means = ", ".join(f"{float(masks[i].sum(1).mean()):.2f} in epoch {epochs[i]}" for i in shown)
+    heads = ["picture", *(f"epoch {epochs[i]}" for i in shown), *(["truth"] * (truth is not None))]
+    figure, grid = picture_grid(
+        f"Cooperative masks of {len(pictures)} pictures while a network trains; mean mask value {means}.",
+        (len(pictures), len(heads)),
+        pictures.shape[2] / pictures.shape[3],
+        heads=heads,
+        side=LEGEND * (truth is not None),
+        foot=BAR,
+    )
+    for row, picture in enumerate(pictures):
+        grid[row, 0].imshow(to_array(picture))
+        for axes, mask in zip(grid[row, 1:], cooperative[:, row], strict=False):
+            drawn = overlay(axes, picture, mask, top)
+        if truth is not None:
+            draw_regions(grid[row, -1], truth[row])
+    colour_bar(figure, drawn, grid[0, : len(shown) + 1], "cooperative mask")
+    if truth is not None:
+        region_legend(figure)
+    return figure
+
+
 def overlay(axes: Axes, picture: Tensor, mask: Tensor, top: float) -> AxesImage:
     """A mask, cell by cell, over the grey picture.
 

@@ -243,6 +243,42 @@ def _identity_losses(axes: Axes, log: pd.DataFrame) -> None:
     axes.legend(fontsize="small" if len(terms) < 8 else 5.5, frameon=False)
 
 
+def draw_own_training(reference: Sequence[pd.DataFrame], own: pd.DataFrame, epochs: int, guessing: float) -> Figure:
+    """A training while it runs, over the band of reference trainings: identity loss left, triplet loss right.
+
+    Args:
+        reference: logs of finished trainings that differ by their seeds; at least one.
+        own: the log so far; empty before the first epoch.
+        epochs: of the whole training.
+        guessing: the cross-entropy of equal probabilities, the logarithm of the number of classes.
+    """
+    panels = {
+        "cross_entropy_0": ("cross-entropy (nats)", guessing, "guessing"),
+        "triplet_0": ("triplet loss", float(np.log(2)), "a tie"),
+    }
+    figure, said = new_figure(10, 3.6), []
+    for axes, (name, (label, level, level_name)) in zip(figure.subplots(1, 2), panels.items(), strict=True):
+        x, values = reference[0]["epoch"], np.stack([log[name] for log in reference])  # (seeds, epochs)
+        axes.fill_between(
+            x, values.min(0), values.max(0), color=CONTROL, alpha=0.25, lw=0, label="reference, its range"
+        )
+        axes.plot(x, values.T, color=CONTROL, lw=0.8, ls=":")
+        axes.axhline(level, color=CONTROL, ls=(0, (1, 3)))
+        axes.annotate(level_name, (epochs, level), (0, 4), textcoords="offset points", ha="right", fontsize="small")
+        told = f"{label}: reference {values[:, -1].min():.2f} to {values[:, -1].max():.2f} in its last epoch"
+        if len(own):
+            axes.plot(own["epoch"], own[name], color=SCM, lw=2, marker="o", ms=4, label="yours")
+            told += f", yours {own[name].iloc[-1]:.2f} in epoch {own['epoch'].iloc[-1]:.0f}"
+        said.append(told)
+        top = max(float(values.max()), level, float(own[name].max()) if len(own) else 0.0)
+        axes.set(xlabel="epoch", ylabel=label, xlim=(0.7, epochs + 0.3), ylim=(0, 1.15 * top))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        sns.despine(ax=axes)
+    figure.set_label(f"A training of {epochs} epochs beside {len(reference)} reference trainings. {'; '.join(said)}.")
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside right center", frameon=False)
+    return figure
+
+
 def draw_schedule(lr: float, epochs: tuple[int, int], ema_ratio: float, ema_extra: int) -> Figure:
     """The learning rate of every epoch, and which epochs' weights are averaged.
 

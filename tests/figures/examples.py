@@ -252,6 +252,26 @@ EXAMPLES: dict[str, dict[str, Example]] = {
             FILE,
         ),
     },
+    "draw_growing_masks": {
+        "usual": (
+            partial(
+                figures.draw_growing_masks,
+                pictures(3),
+                torch.stack([masks(3, 3) * e / 10 for e in range(11)]),
+                range(11),
+                truth(3),
+            ),
+            "mean mask value 0.00 in epoch 0,",
+        ),
+        "one epoch, tall": (
+            partial(figures.draw_growing_masks, pictures(1, *TALL), torch.ones(1, 1, 1, 12, 4), [100]),
+            "1.00 in epoch 100",
+        ),
+        "one wide": (
+            partial(figures.draw_growing_masks, pictures(1, *WIDE), torch.zeros(2, 1, 2, 4, 12), [0, 1]),
+            "0.00 in epoch 1",
+        ),
+    },
     "draw_growing_occluder": {
         "usual": (
             partial(figures.draw_growing_occluder, pictures(7), occluders(RATIOS), masks(7, 1)[:, 0], RATIOS),
@@ -334,6 +354,16 @@ EXAMPLES: dict[str, dict[str, Example]] = {
             "1 competitive",
         ),
         "14 parts": (partial(figures.draw_network, SHAPE, 14, 256), "14 competitive"),
+    },
+    "draw_own_training": {
+        "usual": (
+            partial(figures.draw_own_training, [log(8, 3), log(8, 3) * 1.1], log(5, 3), 8, 3.47),
+            "cross-entropy (nats): reference 1.00 to 1.10 in its last epoch, yours 1.00 in epoch 5",
+        ),
+        "before the first epoch": (
+            partial(figures.draw_own_training, [log(1, 3)], pd.DataFrame(), 1, 0.7),
+            "1 reference trainings. cross-entropy (nats): reference 3.00 to 3.00 in its last epoch;",
+        ),
     },
     "draw_panels": {
         "usual": (

@@ -3,7 +3,7 @@
 Sources: the SCM paper's released code (terms and weights); Hermans, Beyer and Leibe, 2017: In Defense of the
 Triplet Loss for Person Re-Identification (batch-hard mining, soft margin).
 
-Lesson: notebooks/02_training.ipynb.
+Lesson: notebooks/03_training.ipynb.
 """
 
 from __future__ import annotations

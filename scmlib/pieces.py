@@ -34,7 +34,7 @@ from scmlib.schedule import learning_rate
 from scmlib.settings import QUICK, Settings, recipe
 
 Labels = NDArray[np.int64]
-OnEpoch = Callable[[SCM, pd.DataFrame], None]  # gets the model and the log so far
+OnEpoch = Callable[[SCM, pd.DataFrame], object]  # gets the model and the log so far
 
 
 def pk_batch(labels: Labels, P: int, K: int, rng: np.random.Generator) -> list[int]:
@@ -210,6 +210,7 @@ def train_pieces(
     if on_epoch:
         on_epoch(model, log)
     for epoch in tqdm(range(1, s.epochs[1] + 1), label, unit="epoch", disable=not label):
+        torch.manual_seed(s.seed * 1_000_003 + epoch)  # whatever `on_epoch` drew
         lr, terms = pieces.rate(epoch, s.lr, *s.epochs, s.ema_ratio), []
         for _ in range(max(1, len(labels) // (P * K))):
             batch = list(pieces.pk_batch(labels, P, K, rng))

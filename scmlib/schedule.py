@@ -2,7 +2,7 @@
 
 Sources: Loshchilov and Hutter, 2017: SGDR (cosine); Goyal et al., 2017: Accurate, Large Minibatch SGD (warm-up).
 
-Lesson: notebooks/02_training.ipynb.
+Lesson: notebooks/03_training.ipynb.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 The weights of the last epochs are averaged with equal weight, and BatchNorm's statistics are then estimated anew:
 Izmailov et al., 2018: Averaging Weights Leads to Wider Optima and Better Generalization.
 
-Lesson: notebooks/02_training.ipynb.
+Lesson: notebooks/03_training.ipynb.
 """
 
 from __future__ import annotations

@@ -70,7 +70,9 @@ from .style import png as png
 from .style import save as save
 from .style import series as series
 from .style import to_array as to_array
+from .training import draw_divergence as draw_divergence
 from .training import draw_losses as draw_losses
+from .training import draw_magnitudes as draw_magnitudes
 from .training import draw_network as draw_network
 from .training import draw_own_training as draw_own_training
 from .training import draw_schedule as draw_schedule

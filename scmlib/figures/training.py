@@ -279,6 +279,54 @@ def draw_own_training(reference: Sequence[pd.DataFrame], own: pd.DataFrame, epoc
     return figure
 
 
+def draw_divergence(gaps: Mapping[str, Sequence[float]]) -> Figure:
+    """How far trainings move away from one that they should repeat, on a logarithmic scale.
+
+    Args:
+        gaps: by name, from before the first epoch on: the distance of the two networks' weights over their length.
+    """
+    said = "; ".join(f"{name} {values[0]:.0e} before and {values[-1]:.0e} after" for name, values in gaps.items())
+    most = max(len(values) for values in gaps.values())
+    figure = new_figure(9, 3.4, f"Distance of weights over {most - 1} epochs of training: {said}.")
+    axes = figure.subplots()
+    for i, ((name, values), colour) in enumerate(zip(gaps.items(), series(len(gaps)), strict=True)):
+        style: dict[str, Any] = {"color": colour, "ls": LINES[i % len(LINES)], "marker": MARKERS[i % len(MARKERS)]}
+        axes.plot(range(len(values)), values, ms=5, label=name, **style)
+    axes.set_yscale("symlog", linthresh=1e-8)  # zero has its place, too
+    axes.set(xlabel="epoch", ylabel="distance over length", ylim=(-1e-9, 10))
+    axes.set_yticks([0, 1e-8, 1e-6, 1e-4, 1e-2, 1])
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside right center", frameon=False)
+    sns.despine(ax=axes)
+    return figure
+
+
+def draw_magnitudes(values: Floats, scale: float) -> Figure:
+    """Sizes of numbers as a histogram, beside what half precision can hold; once as they are, once scaled.
+
+    Args:
+        values: any shape; zeros and signs are left out.
+        scale: what they are multiplied by in the second panel.
+    """
+    sizes = np.log2(np.abs(values[values != 0], dtype=np.float64))
+    low, high = -24.0, float(np.log2(np.finfo(np.float16).max))  # the smallest number above zero, the largest
+    figure, said = new_figure(10, 3.3), []
+    panels = figure.subplots(1, 2, sharey=True)
+    for axes, factor in zip(panels, (1.0, scale), strict=True):
+        moved = sizes + np.log2(factor)
+        lost, over = float((moved < low - 1).mean()), float((moved > high).mean())
+        title = "as they are" if factor == 1 else f"times {factor:,.0f}"
+        said.append(f"{title}: {lost:.1%} become zero, {over:.1%} are too large")
+        axes.axvspan(low - 1, high, color="0.85", lw=0, label="fp16 holds these")
+        axes.hist(moved, bins=np.arange(np.floor(moved.min()), np.ceil(moved.max()) + 1), color=PLAIN, label="numbers")
+        axes.set(title=f"{title}: {lost:.1%} lost", xlabel="size, as a power of 2", xlim=(-70, 30))
+        sns.despine(ax=axes)
+    panels[0].set_ylabel("how many")
+    figure.set_label(f"Sizes of {len(sizes):,} numbers and what half precision holds. {'; '.join(said)}.")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right center", frameon=False)
+    return figure
+
+
 def draw_schedule(lr: float, epochs: tuple[int, int], ema_ratio: float, ema_extra: int) -> Figure:
     """The learning rate of every epoch, and which epochs' weights are averaged.
 

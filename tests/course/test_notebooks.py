@@ -18,7 +18,7 @@ from notebooks.execute import FOLDER, code_digest, execute
 from scmlib.explorers.widgets import ERROR
 from tests.trees import write_tree
 
-FIRST_EDITION = ("01_data", "02_training", "03_spectral", "04_occlusion")  # until the second has replaced them
+FIRST_EDITION = ("01_data", "03_spectral", "04_occlusion")  # until the second has replaced them
 ALL = sorted(FOLDER.glob(SOURCES))
 NOTEBOOKS = [path for path in ALL if not path.stem.startswith(FIRST_EDITION)]
 PARAMETERS = [

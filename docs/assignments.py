@@ -131,7 +131,7 @@ def write_assignments(folder: Path) -> list[Path]:
     """Write nbgrader's course folder; an assignment a notebook."""
     written = []
     for path in notebooks(ROOT):
-        if path.stem.startswith(("02_training", "03_spectral", "04_occlusion")):
+        if path.stem.startswith(("03_spectral", "04_occlusion")):
             continue  # of the first edition, until the second has replaced them
         target = folder / "source" / path.stem / path.name
         target.parent.mkdir(parents=True, exist_ok=True)

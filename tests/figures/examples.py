@@ -322,16 +322,6 @@ EXAMPLES: dict[str, dict[str, Example]] = {
         "usual": (partial(figures.draw_losses, {"a": [2.0, 1.0], "b": [2.5, 2.25]}, 2.4849), "Guessing costs 2.48."),
         "one step, many": (partial(figures.draw_losses, {f"{i} {LONG}"[:40]: [2.0] for i in range(12)}, 9.9), "9.90"),
     },
-<<<<<<< HEAD
-    "draw_mask_steps": {
-        "usual": (
-            partial(figures.draw_mask_steps, pictures(1)[0], *masks(4, 3)),
-            "From prior to mask. part 1: prior 0.",
-        ),
-        "one part, zeros": (
-            partial(figures.draw_mask_steps, pictures(1, *WIDE)[0], *torch.zeros(4, 1, 4, 12)),
-            "map 0.00 to 0.00, mask 0.00 to 0.00",
-=======
     "draw_magnitudes": {
         "usual": (
             partial(figures.draw_magnitudes, 2.0 ** rng.uniform(-40, -10, 1000), 2.0**16),
@@ -341,7 +331,16 @@ EXAMPLES: dict[str, dict[str, Example]] = {
             partial(figures.draw_magnitudes, np.array([0.0, -2.0]), 2.0**20),
             "Sizes of 1 numbers and what half precision holds. as they are: 0.0% become zero, 0.0% are too large; "
             "times 1,048,576: 0.0% become zero, 100.0% are too large",
->>>>>>> d6b7fe8 (Course 03, training: losses, step and schedule by hand, a training of the learner's own pieces beside the reference, masks that grow, in place of the old 02)
+        ),
+    },
+    "draw_mask_steps": {
+        "usual": (
+            partial(figures.draw_mask_steps, pictures(1)[0], *masks(4, 3)),
+            "From prior to mask. part 1: prior 0.",
+        ),
+        "one part, zeros": (
+            partial(figures.draw_mask_steps, pictures(1, *WIDE)[0], *torch.zeros(4, 1, 4, 12)),
+            "map 0.00 to 0.00, mask 0.00 to 0.00",
         ),
     },
     "draw_masks": {

@@ -125,8 +125,8 @@ def failures(
     asked = {str(name): labels for name in known if (labels := grouped(known[name])).nunique() > 1}
     if not asked:
         raise BadInput(
-            f"{data.name} knows nothing about its queries that they differ in: add columns to its {TABLE}, such as the "
-            "weather or what hides the person."
+            f"{data.name} knows nothing about its queries that they differ in: give {data.root / TABLE} further "
+            "columns beside path, such as the weather or what hides the person."
         )
     counted = np.isfinite(evaluation.ranking.ap)
     found = [
@@ -153,7 +153,11 @@ def known_facts(study: Study, records: Sequence[Record]) -> pd.DataFrame:
 
     Returns:
         A row for each record with the columns camera (where there is a camera rule), view (where the data set has
-        folders by view), and those of the table: a drawn world's, or `images.csv`. Texts; missing where unknown.
+        folders by view), and those of the table: a drawn world's, or `images.csv` in the data set's folder, which any
+        data set may have. Texts; missing where unknown.
+
+    Raises:
+        BadInput: a table that can't be read.
     """
     data = study.data
     facts = pd.DataFrame(index=range(len(records)))
@@ -165,12 +169,15 @@ def known_facts(study: Study, records: Sequence[Record]) -> pd.DataFrame:
     source = next((data.root / name for name in (ANSWERS, TABLE) if (data.root / name).is_file()), None)
     if source is None:
         return facts
-    table = pd.read_csv(source, dtype=str, keep_default_na=False, encoding="utf-8-sig", skipinitialspace=True)
-    table.columns = table.columns.str.strip().str.lower()
-    paths = [str(PurePosixPath(path.strip())) for path in table["file" if "file" in table else "path"]]
-    if "occluder" in table and source.parts[-2:] == ANSWERS.parts:
-        table["occluder"] = table["occluder"].replace("", "nothing")
-    rows = table.set_axis(paths).reindex([record.path.relative_to(data.root).as_posix() for record in records])
+    try:
+        table = pd.read_csv(source, dtype=str, keep_default_na=False, encoding="utf-8-sig", skipinitialspace=True)
+        table.columns = table.columns.str.strip().str.lower()
+        paths = [str(PurePosixPath(path.strip())) for path in table["file" if "file" in table else "path"]]
+        rows = table.set_axis(paths).reindex([record.path.relative_to(data.root).as_posix() for record in records])
+    except (ValueError, KeyError) as error:
+        raise BadInput(f"{source} isn't a table with a line for each picture and a column path: {error}.") from error
+    if "occluder" in rows and study.has_truth:
+        rows["occluder"] = rows["occluder"].replace("", "nothing")
     for name in rows.columns.difference(list(LEFT_OUT), sort=False):
         facts[name.replace("_", " ")] = rows[name].str.strip().replace("", None).to_numpy()
     return facts

@@ -158,11 +158,19 @@ def test_columns_of_your_own_table_are_questions(study: Study, tmp_path: Path) -
     assert set(facts["weather"][1:]) == {"rain", "sun"}
 
 
+def test_a_broken_table_is_named(study: Study, tmp_path: Path) -> None:
+    bare = replace(study, data=replace(study.data, root=tmp_path))
+    for text in ("name,weather\na.jpg,rain\n", "path,weather\na.jpg,rain\na.jpg,sun\n", 'path\na,b,c\n"', ""):
+        (tmp_path / "images.csv").write_text(text)
+        with pytest.raises(BadInput, match=r"images\.csv isn't a table with a line for each picture and a column path"):
+            known_facts(bare, [replace(study.data.query[0], path=tmp_path / "b.jpg")])
+
+
 def test_nothing_known_is_said(study: Study) -> None:
     layout = replace(study.data.layout, camera_rule=False)
     bare = replace(study, data=replace(study.data, layout=layout, root=Path("nowhere")))
     with pytest.raises(
-        BadInput, match="knows nothing about its queries that they differ in: add columns to its images"
+        BadInput, match=r"knows nothing about its queries that they differ in: give nowhere/images\.csv further"
     ):
         failures(bare)
     with pytest.raises(BadInput, match="'rank' is no metric to judge by"):

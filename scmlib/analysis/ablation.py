@@ -5,7 +5,7 @@ on a world that is used for nothing else; where the best rate is the grid's firs
 metrics come from other worlds. A world's seed and a training's seed are apart, so that their spreads can be told. What
 the table says is worked out in `scmlib.analysis.verdicts`.
 
-Lesson: notebooks/04_occlusion_evaluation.ipynb.
+Lesson: notebooks/06_are_they_worth_it.ipynb.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Do the masks see the person? Scores against index maps whose answers are known.
 
-Lesson: notebooks/03_spectral_masks.ipynb.
+Lesson: notebooks/05_do_the_masks_see.ipynb.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Where no truth is at hand the share is one of the picture. The table names which, for the two can't be compared.
 
-Lesson: notebooks/04_occlusion_evaluation.ipynb.
+Lesson: notebooks/06_are_they_worth_it.ipynb.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What a match rests on: hide a query place by place and see where its similarity to a true match falls.
 
-Lesson: notebooks/04_occlusion_evaluation.ipynb.
+Lesson: notebooks/05_do_the_masks_see.ipynb.
 """
 
 from __future__ import annotations

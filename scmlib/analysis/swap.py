@@ -23,7 +23,7 @@ own masks. So that a swap changes where a mask looks and not how strong it is, e
 are multiplied by a factor, one for all pictures, that gives them the mean length that they have with the network's own
 masks on the same training pictures.
 
-Lesson: notebooks/04_occlusion_evaluation.ipynb.
+Lesson: notebooks/06_are_they_worth_it.ipynb.
 """
 
 from __future__ import annotations

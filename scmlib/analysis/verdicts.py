@@ -6,7 +6,7 @@ tests at 2.5 %; Schuirmann, 1987, A comparison of the two one-sided tests proced
 the equivalence of average bioavailability). Else all of it above 0: `SCM better`; all below 0: `SCM worse`; any other:
 `not resolved`.
 
-Lesson: notebooks/04_occlusion_evaluation.ipynb.
+Lesson: notebooks/06_are_they_worth_it.ipynb.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ own masks are worth beside it:
 
 All is paired: the same queries, occluders and resamples of identities everywhere.
 
-Lesson: notebooks/04_occlusion_evaluation.ipynb.
+Lesson: notebooks/06_are_they_worth_it.ipynb.
 """
 
 from __future__ import annotations
@@ -28,7 +28,17 @@ from tqdm.auto import tqdm
 
 from scmlib.analysis.mask_scores import detection
 from scmlib.analysis.occluders import KINDS, _check
-from scmlib.analysis.occlusion import ALL, PERSON_SHARE, PICTURE_SHARE, QUERIES, has_truth, hidden_queries, labels, only
+from scmlib.analysis.occlusion import (
+    ALL,
+    PERSON_SHARE,
+    PICTURE_SHARE,
+    QUERIES,
+    RATIOS,
+    has_truth,
+    hidden_queries,
+    labels,
+    only,
+)
 from scmlib.analysis.statistics import bootstrap_bands
 from scmlib.analysis.swap import ORDER, OWN, Exchange, Foreign
 from scmlib.data.datasets import ReidDataset
@@ -38,8 +48,6 @@ from scmlib.evaluation import rank_records
 from scmlib.model import SCM
 from scmlib.ranking import Floats, Labels, rank
 
-SHARES = (0.0, 0.1, 0.2, 0.3, 0.5)
-
 COUNTED = ("mAP", "ahead", "grown", "auc")  # each with its band
 
 
@@ -48,7 +56,7 @@ def worth(
     dataset: ReidDataset,
     *,
     kinds: Sequence[str] = KINDS,
-    ratios: Sequence[float] = SHARES,
+    ratios: Sequence[float] = RATIOS,
     groups: Mapping[str, Sequence[int]] | None = None,
     seed: int = 0,
     workers: int = 0,

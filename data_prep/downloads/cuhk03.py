@@ -18,10 +18,10 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy.io import loadmat
 
 from data_prep.downloads.archives import Files
 from data_prep.downloads.search import by_name
+from scmlib.data.matlab import read_mat
 from scmlib.errors import BadInput
 
 SPLITS = {"train_idx": "bounding_box_train", "query_idx": "query", "gallery_idx": "bounding_box_test"}
@@ -85,7 +85,7 @@ def _read_config(path: Path) -> list[tuple[str, str, tuple[int, int, int]]]:
     """
     plan = []
     try:
-        content = loadmat(path)
+        content = read_mat(path)
         names = [str(np.squeeze(name)) for name in content["filelist"].ravel()]
         labels, cameras = content["labels"].ravel(), content["camId"].ravel()
         for split, folder in SPLITS.items():

@@ -9,10 +9,11 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-from scipy.io import loadmat, savemat
+from scipy.io import savemat
 
 from data_prep.downloads.archives import Files
 from data_prep.downloads.search import by_name, files_below, refuse_missing
+from scmlib.data.matlab import read_mat
 from scmlib.errors import BadInput
 
 ANNOTATIONS = {"train": "cars_train_annos.mat", "test": "cars_test_annos_withlabels.mat"}
@@ -59,7 +60,7 @@ def convert(unpacked: Path, dataset_root: Path) -> Files:
 def _read_annotations(path: Path) -> list[tuple[str, list[int]]]:
     """File name of each image with its five `NUMBERS`: the bounding box in pixels and the class from 1."""
     try:
-        rows = np.atleast_1d(loadmat(path, squeeze_me=True)["annotations"])
+        rows = np.atleast_1d(read_mat(path, squeeze_me=True)["annotations"])
         return [(str(row["fname"]), [int(row[name]) for name in NUMBERS]) for row in rows]
     except Exception as error:  # a damaged file can make the reader raise anything
         raise BadInput(f"{path} can't be read as Stanford Cars' annotations ({error}): download it again.") from error

@@ -15,6 +15,7 @@ from typing import Protocol
 
 import numpy as np
 
+from scmlib.data.matlab import read_mat
 from scmlib.data.records import Record, by_path, entries, image_files, is_bystander, is_image
 from scmlib.errors import BadInput
 
@@ -173,13 +174,11 @@ class ListedImages:
 
 def car_table(root: Path) -> list[tuple[str, int]]:
     """Path and class of every image of Stanford Cars: the first and the sixth field of `annotations`."""
-    from scipy.io import loadmat  # here, since one data set alone needs it
-
     path = root / "cars_annos.mat"
     if not path.is_file():
         raise BadInput(f"{path} is missing: was the archive unpacked completely, the annotations too?")
     try:
-        rows = np.atleast_1d(loadmat(path, squeeze_me=True)["annotations"])
+        rows = np.atleast_1d(read_mat(path, squeeze_me=True)["annotations"])
         return [(str(row[0]), int(row[5])) for row in rows]
     except Exception as error:  # whatever a damaged file makes the reader raise
         raise BadInput(f"{path} can't be read as Stanford Cars' annotations ({error}): unpack it again.") from error

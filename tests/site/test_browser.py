@@ -122,7 +122,7 @@ def test_explorers_move_by_keyboard(page: Page, address: str, site: Path) -> Non
     assert len(explorers) == 7
     for explorer in explorers:
         seen = []
-        for key in ("Home", "End"):
+        for key in ("End", "Home"):
             for control in explorer.locator("input, select").all():
                 control.focus()
                 page.keyboard.press(key)

@@ -124,15 +124,14 @@ def assignment(notebook: NotebookNode) -> NotebookNode:
         made += exercise(notebook.cells, stub, number, there)
     for number, cell in enumerate(made):
         cell.id = f"cell-{number}"
-    return v4.new_notebook(cells=made, metadata={"kernelspec": notebook.metadata.kernelspec})
+    whole: NotebookNode = v4.new_notebook(cells=made, metadata={"kernelspec": notebook.metadata.kernelspec})
+    return whole
 
 
 def write_assignments(folder: Path) -> list[Path]:
     """Write nbgrader's course folder; an assignment a notebook."""
     written = []
     for path in notebooks(ROOT):
-        if path.stem.startswith(("03_spectral", "04_occlusion")):
-            continue  # of the first edition, until the second has replaced them
         target = folder / "source" / path.stem / path.name
         target.parent.mkdir(parents=True, exist_ok=True)
         nbformat.write(assignment(nbformat.read(path, as_version=4)), target)

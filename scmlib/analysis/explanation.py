@@ -4,7 +4,7 @@ Each map claims to show the places that a query's similarity to its true matches
 them all alike, beside two that can't know: noise, and the mean mask of other people's queries. Grad-CAM and sensitivity
 are made with the true matches at hand; the masks see the query alone.
 
-Lesson: notebooks/04_occlusion_evaluation.ipynb.
+Lesson: notebooks/05_do_the_masks_see.ipynb.
 """
 
 from __future__ import annotations

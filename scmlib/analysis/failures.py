@@ -7,7 +7,7 @@ Many groups are looked at, and some would stand out by chance. So the bands of a
 (`simultaneous_bands`), and a group's difference is a finding only where its band leaves 0 out. A group of too few
 identities is counted and never judged. Still, of twenty questions without any true difference one has a finding.
 
-Lesson: notebooks/04_occlusion_evaluation.ipynb.
+Lesson: notebooks/06_are_they_worth_it.ipynb.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ blurs, favours it less.
 Two things differ from the paper. The score is a query's similarity to its true matches and no class probability, and
 places are the cells of a grid and no pixels. Cells of equal value go in an order drawn by chance.
 
-Lesson: notebooks/04_occlusion_evaluation.ipynb.
+Lesson: notebooks/05_do_the_masks_see.ipynb.
 """
 
 from __future__ import annotations

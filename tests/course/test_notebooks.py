@@ -18,9 +18,7 @@ from notebooks.execute import FOLDER, code_digest, execute
 from scmlib.explorers.widgets import ERROR
 from tests.trees import write_tree
 
-FIRST_EDITION = ("01_data", "03_spectral", "04_occlusion")  # until the second has replaced them
-ALL = sorted(FOLDER.glob(SOURCES))
-NOTEBOOKS = [path for path in ALL if not path.stem.startswith(FIRST_EDITION)]
+NOTEBOOKS = sorted(FOLDER.glob(SOURCES))
 PARAMETERS = [
     'DATASET, DATASET_ROOT = "synthetic", ""',
     'NET = "regnet_y_tiny"',
@@ -229,10 +227,10 @@ def test_editions_hide_what_they_should(path: Path) -> None:
 @pytest.mark.parametrize("name", EDITIONS)
 def test_an_edition_keeps_a_learners_work(name: str, tmp_path: Path) -> None:
     assert write_edition(name, tmp_path) == []
-    assert sorted(path.name for path in tmp_path.glob("*.ipynb")) == [path.name for path in ALL]
+    assert sorted(path.name for path in tmp_path.glob("*.ipynb")) == [path.name for path in NOTEBOOKS]
     assert (tmp_path / "glossary.md").is_file()
     assert write_edition(name, tmp_path) == []  # nobody has worked in it
-    mine = tmp_path / ALL[0].name
+    mine = tmp_path / NOTEBOOKS[0].name
     notebook = read(mine)
     notebook.cells[2].source += "\nguess = 5"
     nbformat.write(notebook, mine)
@@ -241,7 +239,7 @@ def test_an_edition_keeps_a_learners_work(name: str, tmp_path: Path) -> None:
     assert "guess = 5" in mine.read_text()
 
 
-@pytest.mark.parametrize("path", [*ALL, FOLDER / "glossary.md", FOLDER / "README.md"], ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [*NOTEBOOKS, FOLDER / "glossary.md", FOLDER / "README.md"], ids=lambda path: path.stem)
 def test_links_resolve(path: Path) -> None:
     text = path.read_text()
     if path.suffix == ".ipynb":

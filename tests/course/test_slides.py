@@ -16,7 +16,7 @@ from docs.links import read_page
 from docs.pages import pictures
 from docs.quiz import recall
 from docs.slides import Deck, Slide, blocks, embedded, rendered, write_slides
-from tests.course.test_notebooks import ALL, each, markdown, read, tagged
+from tests.course.test_notebooks import NOTEBOOKS, each, markdown, read, tagged
 
 CHROMIUM = shutil.which("chromium")
 SMALLEST = 0.4  # of the usual size of letters, for a slide of much text
@@ -94,7 +94,7 @@ def test_slides_fit_and_follow_the_keys(tmp_path: Path) -> None:
         pytest.skip("no chromium on the path: `apt-get install chromium`, then the slides are tried in it")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        for path in ALL:
+        for path in NOTEBOOKS:
             file = write_slides(path, tmp_path)
             assert all(target.startswith("data:") for target in read_page(file).loaded)
             page = browser.new_page(viewport={"width": 1280, "height": 720})

@@ -44,6 +44,7 @@ SINGLE = (
     "gallery",
     "README",
     "design",
+    "teaching",
     "elsewhere",
     "CHANGELOG",
     "CONTRIBUTING",

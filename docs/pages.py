@@ -36,6 +36,8 @@ def stage(root: Path, source: Path, *, members: bool) -> None:
         members: whether the reference tells a module's functions and classes too.
     """
     shutil.copytree(root / "docs", source, ignore=shutil.ignore_patterns("*.pyc", "__pycache__"))
+    for path in (root / "docs").glob("*.md"):
+        (source / path.name).write_text(relinked(path.read_text(), path.parent, root))
     texts = [*root.glob("*.md"), *(root / "notebooks").rglob("*.md")]
     files = [*(root / "notebooks").rglob("*.csv"), *(root / "notebooks/images").iterdir(), *root.glob("examples/*.py")]
     for path in [*texts, *files]:
@@ -58,7 +60,7 @@ def stage(root: Path, source: Path, *, members: bool) -> None:
 
 
 def relinked(text: str, folder: Path, root: Path) -> str:
-    """Links to a module lead to its page of the reference.
+    """Links to a module lead to its page of the reference, and links from and to `docs` to where its pages lie.
 
     Args:
         text: Markdown.
@@ -71,7 +73,9 @@ def relinked(text: str, folder: Path, root: Path) -> str:
         if file.suffix == ".py" and file.is_relative_to(root) and file.relative_to(root).parts[0] in PACKAGES:
             return f"{match[1]}/api/{module_name(file, root)}.md)"
         if file.suffix == ".md" and file.parent == root / "docs":
-            return f"{match[1]}/{file.name})"
+            return f"{match[1]}/{file.name}{match[3]}"
+        if folder == root / "docs" and match[2].startswith("../"):
+            return f"{match[1]}/{file.relative_to(root)}{match[3]}"
         return match[0]
 
     return LINK.sub(follow, text)

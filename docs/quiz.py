@@ -93,6 +93,13 @@ def questions(path: Path) -> list[Question]:
     return asked + recalled
 
 
+def outcomes() -> str:
+    """What the committed run found for each prediction, as the end of the instructor's guide in Markdown."""
+    bank = [question for path in notebooks(ROOT) for question in questions(path) if question.kind == "prediction"]
+    told = [f"**{q.name}**, {q.heading}\n\n{q.answer.removeprefix(FOUND)}\n" for q in bank]
+    return "\n".join(["\n<details><summary>The outcomes</summary>\n", *told, "</details>\n"])
+
+
 def as_json(bank: Sequence[Question]) -> str:
     """The bank for programs: a list of objects, texts in Markdown, a figure by its words."""
     rows = [question._asdict() | {"figure": question.figure and question.figure.alt} for question in bank]

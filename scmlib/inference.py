@@ -1,40 +1,41 @@
 """A trained model applied to pictures: embeddings, masks and features, all by one forward loop.
 
-For many pictures the loop runs a copy of the model made for speed (`folded`); it reads the next ones while it computes.
+For many pictures the loop runs a copy of the model made for speed (`scmlib.folding`); it reads the next ones while it
+computes.
 """
 
 from __future__ import annotations
 
-import copy
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 from tqdm.auto import tqdm
 
-from scmlib.backbone import wants_channels_last
 from scmlib.data.images import to_float
 from scmlib.data.loading import RecordImages
 from scmlib.data.records import Record
 from scmlib.errors import BadInput
+from scmlib.folding import folded
 from scmlib.launch import first
 from scmlib.model import SCM
 from scmlib.processes import own_part, whole
 
 Pictures = Tensor | Sequence[Record] | Sequence[Path] | Sequence[str]
 
-WORTH_A_COPY = 16  # pictures; making the copy takes as long as a few of them
+WORTH_A_COPY = 16  # pictures; making the copy takes as long as one or two of them
+
+CPU_PIXELS = 400_000  # at once on a CPU: with more, what one layer gives has left the cache when the next one reads it
 
 _images_at_once: ContextVar[int] = ContextVar("_images_at_once", default=0)
 
@@ -79,41 +80,6 @@ def as_images(pictures: Pictures, size: tuple[int, int], beside: str = "") -> Da
     return RecordImages(records, size, beside=beside)
 
 
-def folded(model: SCM) -> SCM:
-    """A copy of a model in evaluation mode for fast inference, equal to it up to rounding.
-
-    Each BatchNorm is folded into the convolution just before it. On a CPU the copy is channels-last where that is safe,
-    and narrow groups are joined. It is made anew for every call of `apply`, since weights may have changed; that takes
-    about as long as two pictures.
-    """
-    on_cpu = next(model.parameters()).device.type == "cpu"
-    fast = copy.deepcopy(model)
-    for module in fast.modules():
-        for (name, convolution), (after, norm) in pairwise(list(module.named_children())):
-            if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
-                setattr(module, name, fuse_conv_bn_eval(convolution, norm))
-                setattr(module, after, nn.Identity())
-    if on_cpu:
-        for module in fast.modules():
-            if isinstance(module, nn.Conv2d):
-                join_groups(module)
-    return fast.to(memory_format=torch.channels_last) if on_cpu and wants_channels_last(fast) else fast
-
-
-def join_groups(convolution: nn.Conv2d) -> None:
-    """Make one group of two where a group is 4 channels wide, with zeros between them: the result stays the same.
-
-    A vector register of most CPUs holds 8 numbers; groups of 4, the paper's width, leave half of it empty.
-    """
-    weight, groups = convolution.weight, convolution.groups
-    if weight.shape[:2] != (4 * groups, 4) or groups % 2:
-        return
-    pairs = weight.view(groups // 2, 2, 4, 4, *weight.shape[2:])  # (group, half, out, in, kernel)
-    joined = torch.einsum("ghoiyx,hk->ghokiyx", pairs, torch.eye(2, dtype=weight.dtype))
-    convolution.weight = nn.Parameter(joined.reshape(4 * groups, 8, *weight.shape[2:]))
-    convolution.groups = groups // 2
-
-
 def ahead(batches: Iterable[list[Tensor]]) -> Iterator[list[Tensor]]:
     """The same batches, the next one read by a thread while the caller works on this one."""
     with ThreadPoolExecutor(1) as thread:
@@ -143,7 +109,7 @@ def apply(
         pictures: (N, 3, H, W), uint8 or float in [0, 1], or records or paths to read.
         what: called with the model, or its fast copy, and (B, 3, H, W) float images in [0, 1] on its device; gives
             (B, ...).
-        batch_size: pictures at once.
+        batch_size: pictures at once, at most; a CPU is quicker with few.
         workers: processes that read records.
         progress: label of a progress bar; none if empty.
 
@@ -157,7 +123,10 @@ def apply(
     fast = folded(model) if len(pictures) >= WORTH_A_COPY else model
     device = next(fast.parameters()).device
     images = as_images(pictures[own_part(len(pictures))], model.image_size, model.beside)
-    loader = DataLoader(images, images_at_once(batch_size), num_workers=workers)
+    at_once = images_at_once(batch_size)
+    if device.type == "cpu":
+        at_once = min(at_once, max(1, CPU_PIXELS // math.prod(model.image_size)))
+    loader = DataLoader(images, at_once, num_workers=workers)
     found = []
     for pixels, *_ in tqdm(ahead(loader), progress, len(loader), unit="batch", disable=not (progress and first())):
         batch = pixels.to(device)

@@ -22,7 +22,7 @@ LAYERS = [
     *("backbone", "mask", "model", "variants", "losses"),
     "data",
     *("settings", "run_folder", "checkpoints", "schedule", "mask_statistics", "health", "processes", "training"),
-    *("inference", "ranking", "evaluation", "runs"),
+    *("folding", "inference", "ranking", "evaluation", "runs"),
     *("exports", "analysis", "figures", "explorers"),
     *("pieces", "demo", "course", "cli", "__main__"),
 ]

@@ -11,7 +11,8 @@ from torch import nn
 
 from scmlib.data.datasets import open_dataset
 from scmlib.errors import BadInput
-from scmlib.inference import WORTH_A_COPY, apply, branch_features, embed, folded, masks_of, raw_embeddings
+from scmlib.folding import FusedBlock, folded
+from scmlib.inference import WORTH_A_COPY, apply, branch_features, embed, masks_of, raw_embeddings
 from scmlib.model import SCM
 from scmlib.variants import build_model
 from tests.conftest import rule_weights
@@ -58,6 +59,25 @@ def test_every_convolution_takes_its_norm_in_and_the_model_stays_as_it_is() -> N
         after = model.state_dict()
         assert all(torch.equal(before[name], after[name]) for name in before)
         assert before.keys() == after.keys()
+
+
+@pytest.mark.parametrize("size", [(16, 16), (80, 48)], ids=str)
+@pytest.mark.parametrize("fused", [True, False])
+def test_the_copy_equals_the_model_fused_or_not(
+    size: tuple[int, int], fused: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One cell and an odd grid; a machine without oneDNN can't fuse."""
+    if not fused:
+        monkeypatch.setattr("torch.backends.mkldnn.is_available", lambda: False)
+    elif not torch.backends.mkldnn.is_available():
+        pytest.skip("torch has no oneDNN here")
+    model, images = trained("regnet_y_800mf", image_size=size, num_parts=1).eval(), torch.rand(2, 3, *size)
+    with torch.inference_mode():
+        fast, plain, kept = folded(model), model(images), images.clone()
+        assert any(isinstance(module, FusedBlock) for module in fast.modules()) == fused
+        for given, wanted in zip(fast(images), plain, strict=True):
+            assert (given - wanted).abs().max() < 1e-4 * wanted.abs().max().clamp(min=1)
+        assert torch.equal(images, kept)
 
 
 def test_only_many_pictures_are_worth_a_copy() -> None:

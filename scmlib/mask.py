@@ -138,8 +138,15 @@ class SpectralClusteringMask(nn.Module):
         maps: Tensor = self.proj_out(vectors.flatten(3).permute(0, 3, 1, 2))
         return maps
 
+    def maps(self, x: Tensor) -> Tensor:
+        """The read-out of features (B, C, h, w) after the walk, (B, P, h, w)."""
+        return self.read_out(self.att(self.part_vectors(x)))
+
+    def masks(self, maps: Tensor, prior: Tensor) -> Tensor:
+        """Competitive masks in [0, 1] of maps (B, P, h, w) and a prior that they are multiplied with."""
+        return clamp_unit(maps * prior)
+
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Competitive masks (B, P, h, w) in [0, 1] and the cooperative mask (B, 1, h, w) in [0, P]."""
-        maps = self.read_out(self.att(self.part_vectors(x)))  # (B, P, h, w)
-        competitive = clamp_unit(maps * self.learnable_masks)
+        competitive = self.masks(self.maps(x), self.learnable_masks)
         return competitive, competitive.sum(1, keepdim=True)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -123,8 +123,6 @@ class SCM(nn.Module):
         backbone: what `config.net` names.
     """
 
-    beside: ClassVar[str] = ""  # what data code reads beside the pictures of records, see `scmlib.data.truth.READERS`
-
     def __init__(self, config: ModelConfig, num_classes: int, backbone: Backbone):
         super().__init__()
         self.config = config
@@ -161,6 +159,15 @@ class SCM(nn.Module):
     def embedding_names(self) -> list[str]:
         """What each embedding is of, in their order."""
         return embedding_names(self.config.num_parts)
+
+    @property
+    def beside(self) -> str:
+        """What a variant reads beside the pictures of records, see `scmlib.data.truth.READERS`; the method nothing."""
+        return ""
+
+    def extra_loss(self) -> Tensor | None:
+        """What a variant adds to the method's loss, of its last forward pass; the method nothing."""
+        return None
 
     def branches(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Feature maps of the global and of the masked branch, (B, C, h, w) each, of images (B, 3, H, W)."""

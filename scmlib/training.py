@@ -290,8 +290,9 @@ class Trainer:
             mask_weight=s.mask_weight,
             kernel_size=s.kernel_size,
         )
+        total, extra = loss.total * number(), self.accelerator.unwrap_model(self.model).extra_loss()
         self.optimizer.zero_grad()
-        self.accelerator.backward(loss.total * number())
+        self.accelerator.backward(total if extra is None else total + extra)
         self.optimizer.step()
         return loss
 

@@ -6,7 +6,7 @@ settings, its folder and its weights' header name the variant, so that a run alw
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,10 +14,14 @@ from torch.nn import functional as F
 
 from scmlib.backbone import Backbone, build_backbone
 from scmlib.errors import BadInput
-from scmlib.mask import clamp_unit, striped_prior
+from scmlib.mask import SpectralClusteringMask, clamp_unit, striped_prior
 from scmlib.model import SCM, ModelConfig, SCMOutput, masked_pools, max_pool
 
 Masks = tuple[Tensor, Tensor]  # competitive (B, P, h, w) and their sum, cooperative (B, 1, h, w)
+
+STEEPNESS = 4.0  # of the sigmoid in place of the clamp: as steep at its middle as the clamp is
+
+TEACHING = 40.0  # weight of the true masks beside the method's loss, whose terms have a mean weight of 1
 
 
 class BlindMasks(nn.Module):
@@ -51,12 +55,30 @@ class AttentionMasks(nn.Module):
         return competitive, competitive.sum(1, keepdim=True)
 
 
+class SoftMasks(SpectralClusteringMask):
+    """The mask module with a sigmoid in place of the clamp: no map is so large or small that its gradient stops."""
+
+    def masks(self, maps: Tensor, prior: Tensor) -> Tensor:
+        """As in the method; the prior alone is clamped, after the sigmoid."""
+        return (STEEPNESS * maps).sigmoid() * clamp_unit(prior)
+
+
 class NoWalk(SCM):
     """The part vectors of a cell are read out as they are, without the step of diffusion."""
 
     def __init__(self, config: ModelConfig, num_classes: int, backbone: Backbone):
         super().__init__(config, num_classes, backbone)
         self.scm.att = nn.Identity()  # type: ignore[assignment]
+
+
+class Soft(SCM):
+    """A sigmoid of the maps, times the prior, for masks; the method multiplies first and clamps."""
+
+    def __init__(self, config: ModelConfig, num_classes: int, backbone: Backbone):
+        super().__init__(config, num_classes, backbone)
+        soft = SoftMasks(backbone.width, config.grid, config.num_parts, config.reduce_num, config.mask_part)
+        soft.load_state_dict(self.scm.state_dict())  # the method's first weights
+        self.scm = soft
 
 
 class Attention(SCM):
@@ -93,35 +115,49 @@ class Uniform(SCM):
         self.scm = BlindMasks(torch.ones(1, config.num_parts, *config.grid), learned=False)  # type: ignore[assignment]
 
 
-class Oracle(SCM):
-    """The true parts of the visible person for masks, given with the picture: what masks could be worth at best.
+class Told(SCM):
+    """A variant that reads the true parts of the visible person beside each picture.
 
-    Images are (B, 3 + P, H, W): the last channels say where each part is visible. A mask is the share of a cell that
-    its part covers. Random erasing hides the person as an occluder would, so it blackens these channels too.
+    Images are (B, 3 + P, H, W): the last channels say where each part is visible. Random erasing hides the person as an
+    occluder would, so it blackens these channels too.
     """
-
-    beside: ClassVar[str] = "parts"
 
     def __init__(self, config: ModelConfig, num_classes: int, backbone: Backbone):
         super().__init__(config, num_classes, backbone)
         if config.num_parts != 3:
             raise BadInput(f"num-part {config.num_parts}: the true masks are of 3 parts, so take 3 for this variant.")
-        self.scm = nn.Identity()  # type: ignore[assignment]
+
+    @property
+    def beside(self) -> str:
+        """The true parts."""
+        return "parts"
+
+    def parts(self, images: Tensor) -> Tensor:
+        """The share of each cell that each part covers, (B, P, h, w)."""
+        return F.adaptive_avg_pool2d(images[:, 3:], self.config.grid)
 
     def branches(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Feature maps of the picture alone."""
-        if images.shape[1] != 3 + self.config.num_parts:
+        if self.beside and images.shape[1] != 3 + self.config.num_parts:
             raise BadInput(
                 f"The variant '{self.config.variant}' reads the true masks beside each picture: give it the records of "
                 f"a drawn world, not pictures of {images.shape[1]} channels."
             )
         return super().branches(images[:, :3])
 
+
+class Oracle(Told):
+    """The true parts of the visible person for masks: what masks could be worth at best."""
+
+    def __init__(self, config: ModelConfig, num_classes: int, backbone: Backbone):
+        super().__init__(config, num_classes, backbone)
+        self.scm = nn.Identity()  # type: ignore[assignment]
+
     def forward(self, images: Tensor) -> SCMOutput:
         """As SCM does, with masks from the images' last channels."""
         images = self.erase(images)
         x1, x2 = self.branches(images)
-        competitive = F.adaptive_avg_pool2d(images[:, 3:], self.config.grid)
+        competitive = self.parts(images)
         cooperative = competitive.sum(1, keepdim=True)
         return self.read_out(masked_pools(x1, x2, competitive, cooperative), competitive, cooperative)
 
@@ -129,7 +165,39 @@ class Oracle(SCM):
 class NoisyOracle(Oracle):
     """The oracle with masks as a body parser might give them, see `scmlib.data.truth.misread`."""
 
-    beside: ClassVar[str] = "misread parts"
+    @property
+    def beside(self) -> str:
+        """The true parts, misread."""
+        return "misread parts"
+
+
+class Taught(Told):
+    """The method, told the true parts while it trains; afterwards it sees the picture alone, as the method does.
+
+    Its maps are pulled towards the true masks before the clamp, which would stop the pull's gradient.
+    """
+
+    distance: Tensor  # of the last forward pass's maps to the true masks, a scalar
+
+    @property
+    def beside(self) -> str:
+        """The true parts, in training mode alone."""
+        return super().beside if self.training else ""
+
+    def forward(self, images: Tensor) -> SCMOutput:
+        """Images (B, 3 + P, H, W) in training mode, (B, 3, H, W) in evaluation mode."""
+        images = self.erase(images)
+        x1, x2 = self.branches(images)
+        maps = self.scm.maps(x2)
+        if self.training:
+            self.distance = F.smooth_l1_loss((maps * self.scm.learnable_masks).float(), self.parts(images).float())
+        competitive = self.scm.masks(maps, self.scm.learnable_masks)
+        cooperative = competitive.sum(1, keepdim=True)
+        return self.read_out(masked_pools(x1, x2, competitive, cooperative), competitive, cooperative)
+
+    def extra_loss(self) -> Tensor:
+        """The pull of the last forward pass."""
+        return TEACHING * self.distance
 
 
 class GlobalOnly(SCM):
@@ -154,12 +222,14 @@ class GlobalOnly(SCM):
 VARIANTS: dict[str, type[SCM]] = {
     "scm": SCM,
     "no-walk": NoWalk,
+    "soft": Soft,
     "attention": Attention,
     "prior": Prior,
     "stripes": Stripes,
     "uniform": Uniform,
     "oracle": Oracle,
     "noisy-oracle": NoisyOracle,
+    "taught": Taught,
     "global-only": GlobalOnly,
 }
 

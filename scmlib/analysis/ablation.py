@@ -40,16 +40,18 @@ TRIES = 3  # trainings a rate
 TUNING = 100  # seed of the world that tunes
 
 # What is changed in the settings of each variant. Those from "no walk" to the noisy oracle have SCM's two branches,
-# 3 + P embeddings and losses, and differ in the masks alone.
+# 3 + P embeddings and losses, and differ in the masks alone. The one that is taught has a loss more, of the masks.
 VARIANTS: dict[str, Mapping[str, Any]] = {
     "SCM": {},
     "no walk": {"variant": "no-walk"},
+    "sigmoid for the clamp": {"variant": "soft"},
     "plain attention": {"variant": "attention"},
     "prior alone": {"variant": "prior"},
     "fixed stripes": {"variant": "stripes"},
     "uniform masks": {"variant": "uniform"},
     "oracle masks": {"variant": "oracle"},
     "noisy oracle masks": {"variant": "noisy-oracle"},
+    "taught the parts": {"variant": "taught"},
     "global embeddings only": {"variant": "global-only"},
     "no overlap loss": {"mask_weight": 0.0},
     "no stripes in the prior (mask-part 0)": {"mask_part": 0},

@@ -35,14 +35,15 @@ def read_out_maps(model: SCM, pictures: Pictures) -> Tensor:
         pictures: (N, 3, H, W), uint8 or float in [0, 1], or records or paths to read.
 
     Raises:
-        BadInput: a model without the mask module.
+        BadInput: a model without the method's mask module.
     """
-    if not isinstance(model.scm, SpectralClusteringMask):
-        raise BadInput(f"The variant '{model.config.variant}' has no read-out: take a run of the variant scm.")
+    if type(model.scm) is not SpectralClusteringMask:
+        raise BadInput(
+            f"The variant '{model.config.variant}' has no read-out that is clamped: take a run of the variant scm."
+        )
 
     def maps(fast: SCM, images: Tensor) -> Tensor:
-        vectors = fast.scm.part_vectors(fast.branches(images)[1])
-        return fast.scm.read_out(fast.scm.att(vectors))
+        return fast.scm.maps(fast.branches(images)[1])
 
     return apply(model, pictures, maps)
 

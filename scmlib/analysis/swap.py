@@ -47,7 +47,7 @@ from scmlib.data.truth import read_truth, truth_path
 from scmlib.errors import BadInput
 from scmlib.evaluation import rank_records
 from scmlib.inference import Pictures, apply
-from scmlib.mask import SpectralClusteringMask, clamp_unit, striped_prior
+from scmlib.mask import SpectralClusteringMask, striped_prior
 from scmlib.model import SCM, masked_pools
 
 OWN = "own"
@@ -287,12 +287,12 @@ def _with_every_set(
 
 def _sets(scm: SpectralClusteringMask, features: Tensor) -> dict[str, Tensor]:
     """The own masks of features (B, C, h, w), and those without the walk and without the prior, (B, P, h, w)."""
-    vectors = scm.part_vectors(features)
+    vectors, prior = scm.part_vectors(features), scm.learnable_masks
     maps = scm.read_out(scm.att(vectors))
     return {
-        OWN: clamp_unit(maps * scm.learnable_masks),
-        "no walk": clamp_unit(scm.read_out(vectors) * scm.learnable_masks),
-        "no prior": clamp_unit(maps),
+        OWN: scm.masks(maps, prior),
+        "no walk": scm.masks(scm.read_out(vectors), prior),
+        "no prior": scm.masks(maps, torch.ones_like(prior)),
     }
 
 

@@ -86,6 +86,54 @@ def test_no_walk_reads_the_part_vectors_themselves(quick: Settings) -> None:
     assert torch.allclose(method(images).competitive, model(images).competitive, atol=1e-5)
 
 
+def test_soft_masks_have_a_gradient_wherever_the_prior_is_open(quick: Settings) -> None:
+    method, model = of(quick, "scm").scm, of(quick, "soft").scm
+    assert all(torch.equal(value, model.state_dict()[name]) for name, value in method.state_dict().items())
+    maps = torch.linspace(-3, 3, 7)[None, :, None, None].requires_grad_()
+    prior = torch.ones(1)
+    assert method.masks(maps, prior).flatten().tolist() == [0, 0, 0, 0, 1, 1, 1]
+    assert torch.autograd.grad(method.masks(maps, prior).sum(), maps)[0].count_nonzero() < 7
+    soft = model.masks(maps, prior)
+    assert soft[0, 3] == 0.5
+    slope = torch.autograd.grad(soft.sum(), maps)[0].flatten()
+    assert (slope > 0).all()
+    assert slope[3] == 1  # the clamp's
+    assert torch.equal(model.masks(maps, torch.zeros(1)), torch.zeros_like(maps))
+
+
+def test_taught_masks_are_pulled_to_the_truth_and_then_see_the_picture_alone(quick: Settings) -> None:
+    model = of(quick, "taught").train()
+    images = batch(model, 8)
+    optimizer = torch.optim.SGD(model.scm.parameters(), 0.02)
+    pulls = []
+    for _ in range(20):
+        model(images)
+        loss = model.extra_loss()
+        assert loss is not None
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        pulls.append(loss.item())
+    assert pulls[-1] < 0.7 * pulls[0]
+    with pytest.raises(BadInput, match="'taught' reads the true masks beside each picture"):
+        model(images[:, :3])
+    model.eval()
+    assert model.beside == ""
+    assert torch.equal(model(images[:, :3]).embeddings, model(images).embeddings)
+
+
+def test_training_adds_the_variants_loss(quick: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = open_dataset("synthetic", quick.dataset_root)
+    short = replace(quick, variant="taught", epochs=(1, 2), ema_ratio=1.0, ema_extra=0)
+
+    def prior(teaching: float) -> Tensor:
+        monkeypatch.setattr("scmlib.variants.TEACHING", teaching)
+        train(short, tmp_path / str(teaching), dataset=data, progress=False)
+        return load_model(tmp_path / str(teaching))[0].scm.learnable_masks
+
+    assert not torch.allclose(prior(0.0), prior(20.0))
+
+
 def test_oracle_takes_the_masks_that_come_with_the_picture(quick: Settings) -> None:
     model = of(quick, "oracle").eval()
     images = batch(model, 2)

@@ -170,18 +170,35 @@ def batch_facts(
         sampler: from labels, P, K and a generator to positions of a batch.
 
     Returns:
-        From labels, P and K to six numbers: pictures in the batch, people, the least and the most pictures of one,
-        different pictures, and 1 if other seeds give other batches; None where the sampler gives nothing.
+        From labels, P and K to seven numbers: pictures in the batch, people, the least and the most pictures of one,
+        different pictures, 1 if other seeds give other people, and 1 if they give other pictures of a person; None
+        where the sampler gives nothing.
+
+    Raises:
+        ValueError: positions that aren't one flat list.
     """
 
     def facts(labels: Sequence[int], P: int, K: int) -> list[float] | None:
         batches = [sampler(np.array(labels), P, K, np.random.default_rng(seed)) for seed in range(8)]
-        drawn = [[int(i) for i in batch] for batch in batches if batch is not None]
+        drawn = [np.asarray(list(batch)) for batch in batches if batch is not None]
         if not drawn:
             return None
-        counts = np.unique(np.array(labels)[drawn[0]], return_counts=True)[1]
-        different = len({tuple(sorted(batch)) for batch in drawn}) > 1
-        return [len(drawn[0]), len(counts), min(counts), max(counts), len(set(drawn[0])), float(different)]
+        if drawn[0].ndim != 1:
+            raise ValueError("the positions are nested: return one flat list")
+        people, counts = np.unique(np.array(labels)[drawn[0]], return_counts=True)
+        other_people = len({tuple(np.unique(np.array(labels)[batch])) for batch in drawn}) > 1
+        of_one = [tuple(sorted(at for at in batch if labels[at] == people[0])) for batch in drawn]
+        other_pictures = len({pictures for pictures in of_one if pictures}) > 1
+        different = len(np.unique(drawn[0]))
+        return [
+            len(drawn[0]),
+            len(counts),
+            min(counts),
+            max(counts),
+            different,
+            float(other_people),
+            float(other_pictures),
+        ]
 
     return facts
 
@@ -374,6 +391,8 @@ def _fault(answer: Callable[..., Any], arguments: tuple[Any, ...], wanted: Any) 
         ours, theirs = (np.asarray(x, dtype=float) for x in (given, wanted))
     except (TypeError, ValueError, RuntimeError):  # the last: a tensor that still has its gradient
         return f"gave {_short(given)}, where plain numbers are wanted."
+    if ours.ndim == theirs.ndim == 1 and len(ours) != len(theirs):
+        return f"gave a list of length {len(ours)}, but should give one of length {len(theirs)}."
     if ours.shape != theirs.shape:
         return f"gave the shape {ours.shape}, but should give {theirs.shape}."
     close = np.isclose(ours, theirs, rtol=1e-3, atol=1e-6, equal_nan=True)
@@ -392,7 +411,7 @@ def _call(answer: Callable[..., Any], arguments: tuple[Any, ...]) -> str:
 
 def _short(value: Any) -> str:
     """A value in a few signs."""
-    if isinstance(value, (np.ndarray, torch.Tensor)) and value.ndim and np.prod(value.shape) > 8:
+    if isinstance(value, (np.ndarray, Tensor)) and value.ndim and np.prod(value.shape) > 8:
         return f"<numbers of shape {tuple(value.shape)}>"
-    text = " ".join(repr(value.tolist() if isinstance(value, (np.ndarray, torch.Tensor)) else value).split())
+    text = " ".join(repr(value.tolist() if isinstance(value, (np.generic, np.ndarray, Tensor)) else value).split())
     return text if len(text) <= 60 else text[:57] + "..."

@@ -148,20 +148,25 @@ def with_gradient(loss: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor,
     return value_and_gradient
 
 
-def with_movement(step: Callable[..., object]) -> Callable[[Tensor, Tensor, Sequence[float]], Tensor | None]:
+def with_movement(step: Callable[..., object]) -> Callable[[Tensor, Tensor, Sequence[float]], Tensor]:
     """A function that says how far a training step moves the weights of a linear regression.
 
     It takes inputs (N, D), targets (N,) and the learning rate of each step, and gives the movement (D,) from weights of
-    1; nothing where they stay.
+    1.
+
+    Raises:
+        ValueError: the weights stay where they are, as those of a stub do.
     """
 
-    def movement(inputs: Tensor, targets: Tensor, rates: Sequence[float]) -> Tensor | None:
+    def movement(inputs: Tensor, targets: Tensor, rates: Sequence[float]) -> Tensor:
         weights = torch.ones(inputs.shape[1], requires_grad=True)
         velocities = [torch.zeros_like(weights)]
         for rate in rates:
             step((inputs @ weights - targets).square().mean(), [weights], velocities, rate)
         moved = weights.detach() - 1
-        return moved if moved.any() else None
+        if not moved.any():
+            raise ValueError("the weights stay where they were: write your lines, and change the weights in place")
+        return moved
 
     return movement
 

@@ -107,8 +107,10 @@ def scores(study: Study, folder: Path, others: tuple[Path, ...], as_json: bool) 
     click.echo(summarise(table).T.to_string(float_format="{:.2f}".format))
     own = table[(table["method"] == LEARNED) & (table["mask"] == "cooperative")]
     for row in records(own[own["score"].isin(["hidden", "visible", "background"])]):
-        click.echo(f"An occluder changes the cooperative mask on {row['score']} cells by {row['value']:+.1%}", nl=False)
-        click.echo(f" (95 % band over identities {row['low']:+.1%} to {row['high']:+.1%}).")
+        click.echo(
+            f"An occluder changes the cooperative mask on {row['score']} cells by {row['value']:+z.1%}", nl=False
+        )
+        click.echo(f" (95 % band over identities {row['low']:+z.1%} to {row['high']:+z.1%}).")
     click.echo(
         f"No mask on this grid has a lift above {limits['person']:.2f} or a part agreement above {limits['parts']:.2f}."
         " Lift rewards peaked masks and isn't quality: compare auc and ap. "
@@ -143,7 +145,7 @@ def swap(study: Study, folder: Path, workers: int, as_json: bool) -> None:
     for metric in METRICS:
         shown[metric] = table[metric].map("{:.1%}".format)
         ends = table[[f"{metric}_difference", f"{metric}_low", f"{metric}_high"]].itertuples(index=False)
-        shown[f"{metric} to own"] = ["{:+.1%} [{:+.1%}, {:+.1%}]".format(*values) for values in ends]
+        shown[f"{metric} to own"] = ["{:+z.1%} [{:+z.1%}, {:+z.1%}]".format(*values) for values in ends]
     click.echo(shown.to_string(index=False))
     click.echo(
         f"{table['queries'].iloc[0]} queries of {table['identities'].iloc[0]} identities. Differences to the own masks "
@@ -275,7 +277,7 @@ def explain(study: Study, folder: Path, queries: int, seed: int, as_json: bool) 
         wanted = "large" if curve == "insertion" else "small"
         click.echo(f"Area below the {curve} curve, a mean similarity; good maps have a {wanted} one.")
         for row in records(rows):
-            ends = "{:+.3f} [{:+.3f}, {:+.3f}]".format(*(row[name] for name in ("difference", "low", "high")))
+            ends = "{:+z.3f} [{:+z.3f}, {:+z.3f}]".format(*(row[name] for name in ("difference", "low", "high")))
             beside = f"{row['map']} {row['area']:.3f}, {row['against']} {row['control']:.3f}"
             click.echo(f"  {beside}: {ends}, {row['finding']}")
     click.echo(

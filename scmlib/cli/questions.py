@@ -59,7 +59,7 @@ def compare(
     click.echo(f"{found.identities} identities.")
     shown = metrics[["a", "b"]].map("{:.1%}".format)
     ends = metrics[["difference", "low", "high"]].itertuples(index=False)
-    shown["a less b"] = ["{:+.1%} [{:+.1%}, {:+.1%}]".format(*values) for values in ends]
+    shown["a less b"] = ["{:+z.1%} [{:+z.1%}, {:+z.1%}]".format(*values) for values in ends]
     click.echo(shown.assign(verdict=metrics["verdict"]).rename_axis(None).to_string())
     click.echo(
         f"By average precision A is ahead on {found.wins} queries, B on {found.losses}, {found.ties} are equal. In "
@@ -127,7 +127,7 @@ def say_failures(answer: Failures, least: int) -> None:
     ):
         click.echo(title)
         for row in records(table[table["finding"].isin(["lower", "higher"])]):
-            ends = "{:+.1%} [{:+.1%}, {:+.1%}]".format(*(row[name] for name in ("difference", "low", "high")))
+            ends = "{:+z.1%} [{:+z.1%}, {:+z.1%}]".format(*(row[name] for name in ("difference", "low", "high")))
             what = f"{row['question']} {row[name]}" if "question" in row else row[name]
             counts = f"{row['queries']} queries of {row['identities']} identities"
             click.echo(f"  {what}: {row[value]:.1%}, {ends}, {counts}")
@@ -172,7 +172,7 @@ def distances(study: Study, folder: Path, k1: int, k2: int, weight: float, as_js
     for metric in METRICS:
         shown[metric] = table[metric].map("{:.1%}".format)
     ends = table[["mAP_difference", "mAP_low", "mAP_high", "against"]].itertuples(index=False)
-    shown["mAP, difference"] = ["{:+.1%} [{:+.1%}, {:+.1%}] to {}".format(*values) for values in ends]
+    shown["mAP, difference"] = ["{:+z.1%} [{:+z.1%}, {:+z.1%}] to {}".format(*values) for values in ends]
     click.echo(shown.to_string(index=False))
     click.echo(
         "Re-ranking looks at all queries at once. `alike` compares each embedding for itself and takes the mean, "

@@ -185,14 +185,20 @@ def some(names: Iterable[object]) -> str:
     return ", ".join(texts[:NAMED]) + (f" and {len(texts) - NAMED} more" if len(texts) > NAMED else "")
 
 
+def _many(number: int, one: str, more: str) -> str:
+    """So many of something, in the singular where there is one."""
+    return f"{number} {one if number == 1 else more}"
+
+
 def _files(images: pd.DataFrame) -> list[str]:
     bad = images[images["problem"] != ""]
     empty = bad[bad["problem"] == "is empty"]
     broken = bad[bad["problem"] != "is empty"]
-    found = [f"{len(empty)} empty files: {some(empty['path'])}."] if len(empty) else []
+    found = [f"{_many(len(empty), 'empty file', 'empty files')}: {some(empty['path'])}."] if len(empty) else []
     if len(broken):
-        told = [f"{path} {problem}" for path, problem in zip(broken["path"], broken["problem"], strict=True)]
-        found.append(f"{len(broken)} files that aren't whole images: {some(told)}.")
+        told = [f"{row.path} {row.problem.rstrip('.')}" for row in broken.itertuples()]
+        number = _many(len(broken), "file that isn't a whole image", "files that aren't whole images")
+        found.append(f"{number}: {some(told)}.")
     return found
 
 
@@ -202,7 +208,8 @@ def _shared_identities(dataset: ReidDataset) -> list[str]:
     if not shared or dataset.layout.restarts:
         return []
     names = map(dataset.layout.identity_name, shared)
-    return [f"{len(shared)} identities are in training and test, so test figures flatter: {some(names)}."]
+    number = _many(len(shared), "identity is", "identities are")
+    return [f"{number} in training and in test, so the test's figures are too good: {some(names)}."]
 
 
 def _duplicates(images: pd.DataFrame) -> list[str]:
@@ -215,7 +222,9 @@ def _duplicates(images: pd.DataFrame) -> list[str]:
             pairs = first[one].merge(first[other], on="digest")
             if len(pairs):
                 told = [f"{a} = {b}" for a, b in zip(pairs["path_x"], pairs["path_y"], strict=True)]
-                found.append(f"{len(pairs)} pictures are in {one} and in {other}: {some(told)}.")
+                found.append(
+                    f"{_many(len(pairs), 'picture is', 'pictures are')} in {one} and in {other}: {some(told)}."
+                )
     return found
 
 
@@ -226,16 +235,20 @@ def _queries(dataset: ReidDataset) -> list[str]:
     own = [q.path.name for q in dataset.query if cameras.get(q.identity) == {q.camera}]
     found = []
     if absent:
-        found.append(f"{len(absent)} queries have no match: their identity isn't in the gallery: {some(absent)}.")
+        number = _many(len(absent), "query has", "queries have")
+        found.append(f"{number} no match, for the identity isn't in the gallery: {some(absent)}.")
     if own:
-        why = "their own camera's" if dataset.layout.camera_rule else "themselves"
-        found.append(f"{len(own)} queries have no match: the only images of their identity are {why}: {some(own)}.")
+        why = "by the query's own camera" if dataset.layout.camera_rule else "the query itself"
+        number = _many(len(own), "query has", "queries have")
+        found.append(f"{number} no match, for all images of the identity are {why}: {some(own)}.")
     return found
 
 
 def _left_out(dataset: ReidDataset) -> list[str]:
     missed = left_out(dataset)
-    return [f"{len(missed)} files are left out, for they aren't read as pictures: {some(missed)}."] if missed else []
+    return (
+        [f"{_many(len(missed), 'file', 'files')} not read as pictures and left out: {some(missed)}."] if missed else []
+    )
 
 
 def _shapes(images: pd.DataFrame) -> list[str]:
@@ -249,19 +262,23 @@ def _shapes(images: pd.DataFrame) -> list[str]:
     told = [
         f"{path} ({width}x{height})" for path, width, height in odd[["path", "width", "height"]].itertuples(index=False)
     ]
-    return [f"{len(odd)} pictures are of another shape than the rest: {some(told)}."]
+    return [f"{_many(len(odd), 'picture is', 'pictures are')} of another shape than the rest: {some(told)}."]
 
 
 def _kinds(images: pd.DataFrame) -> list[str]:
     """What was done to pictures when they were read, and those that show nothing."""
     found = []
     if len(blank := images[images["blank"]]):
-        found.append(f"{len(blank)} pictures are nearly black or white all over: {some(blank['path'])}.")
+        found.append(
+            f"{_many(len(blank), 'picture is', 'pictures are')} nearly black or white all over: {some(blank['path'])}."
+        )
     if len(turned := images[images["orientation"] != 1]):
         counts = ", ".join(f"{o}: {n:,}" for o, n in turned["orientation"].value_counts().sort_index().items())
-        found.append(f"{len(turned)} pictures are stored turned and read upright (EXIF orientation {counts}).")
+        number = _many(len(turned), "picture is", "pictures are")
+        found.append(f"{number} stored turned and read upright (EXIF orientation {counts}).")
     if len(several := images[images["frames"] > 1]):
-        found.append(f"{len(several)} files hold several frames, of which the first is read: {some(several['path'])}.")
+        number = _many(len(several), "file holds", "files hold")
+        found.append(f"{number} several frames, of which the first is read: {some(several['path'])}.")
     return found
 
 

@@ -61,11 +61,13 @@ def draw_mask_facts(
     shown = blend(seen.picture, cooperative, top, opacity, threshold)
     masks.append(Panel(shown, "cooperative", f"{cooperative[cell]:.2f} there", cell=mark))
     prior, walk = seen.prior[part - 1], seen.walk[cell]
-    shaded = blocks(prior, float(seen.prior.max()), (pixels, width), f"prior of {part}", f"{prior[cell]:.2f} there")
+    shaded = blocks(
+        prior, float(seen.prior.max()), (pixels, width), f"prior of part {part}", f"{prior[cell]:z.2f} there"
+    )
     affinity = seen.affinity[cell]
     most = float(affinity.abs().max())
-    alike = blocks(affinity, most, (pixels, pixels), f"{P} x {P} affinity there", "its softmax by row:", signed=True)
-    mixes = blocks(walk, 1.0, (pixels, pixels), "random walk there", "a row: what enters a part")
+    alike = blocks(affinity, most, (pixels, pixels), f"{P} × {P} affinity there", "cosine × factor", signed=True)
+    mixes = blocks(walk, 1.0, (pixels, pixels), "random walk there", "softmax of each row")
     sources = [shaded._replace(cell=mark), alike._replace(numbers=affinity), mixes._replace(numbers=walk)]
     if seen.truth is not None:
         sources.insert(0, Panel(coloured(seen.truth, REGION_MAP), "truth", "grey: occluder"))
@@ -73,7 +75,8 @@ def draw_mask_facts(
     alt = (
         f"Masks of one picture. In cell {cell[0]}, {cell[1]} the competitive masks are "
         f"{_joined(seen.competitive[:, cell[0], cell[1]])}; the transition matrix between the parts there has "
-        f"{_joined(walk.diag())} on its diagonal. Part {part} is framed; its prior there is {prior[cell]:.2f}. {scores}"
+        f"{_joined(walk.diag())} on its diagonal. Part {part} is framed; its prior there is "
+        f"{prior[cell]:z.2f}. {scores}"
     )
     return draw_panels([masks, sources], alt, height=height, text=scores)
 

@@ -28,11 +28,11 @@ def draw_ablation(table: pd.DataFrame) -> Figure:
     mAP = table[table["role"] == "reported"].set_index(["variant", "world", "seed"])["mAP"]
     leads = [(mAP["SCM"] - mAP[variant]).dropna().groupby("world").mean() for variant in summary.index]
     spans = [
-        "one world, no interval" if np.isnan(low) else f"{low:+.1%} to {high:+.1%}"
+        "one world, no interval" if np.isnan(low) else f"{low:+z.1%} to {high:+z.1%}"
         for low, high in summary[["low", "high"]].to_numpy()
     ]
     said = "; ".join(
-        f"{row.Index} {row.behind_SCM:+.1%} ({span}), {row.verdict}"
+        f"{row.Index} {row.behind_SCM:+z.1%} ({span}), {row.verdict}"
         for row, span in zip(summary.itertuples(), spans, strict=True)
     )
     alt = f"SCM's lead in mAP, mean and 95 % interval over worlds, margin of equivalence {MARGIN:.1%}: {said}."
@@ -241,7 +241,8 @@ def draw_comparison(metrics: pd.DataFrame, queries: pd.DataFrame, names: tuple[s
     apart = np.sort(queries["difference"].to_numpy())[::-1]
     counts = [int((apart > 0).sum()), int((apart < 0).sum()), int((apart == 0).sum())]
     said = "; ".join(
-        f"{row.Index} {row.a:.1%} and {row.b:.1%}, difference {row.difference:+.1%} ({row.low:+.1%} to {row.high:+.1%})"
+        f"{row.Index} {row.a:.1%} and {row.b:.1%}, difference {row.difference:+z.1%} "
+        f"({row.low:+z.1%} to {row.high:+z.1%})"
         for row in metrics.itertuples()
     )
     figure = new_figure(
@@ -307,8 +308,8 @@ def draw_distances(table: pd.DataFrame) -> Figure:
     metrics = {"mAP": "mAP", "top1": "rank-1", "mINP": "mINP"}
     own, others = table.iloc[0], table.iloc[1:]
     said = "; ".join(
-        f"{row['distance']} {row['mAP']:.1%}, {row['mAP_difference']:+.1%} ({row['mAP_low']:+.1%} to "
-        f"{row['mAP_high']:+.1%}) to {row['against']}"
+        f"{row['distance']} {row['mAP']:.1%}, {row['mAP_difference']:+z.1%} ({row['mAP_low']:+z.1%} to "
+        f"{row['mAP_high']:+z.1%}) to {row['against']}"
         for _, row in others.iterrows()
     )
     names = folded((f"{row['distance']}, held against {row['against']}" for _, row in others.iterrows()), 22)

@@ -155,7 +155,7 @@ def draw_gates(table: pd.DataFrame, checks: Sequence[str]) -> Figure:
     told = []
     for row, value in zip(table.index, table["rank1"], strict=True):
         noticed = [check for check in checks if verdicts[row, check] in ("stops", "tells")]
-        outcome = "no result" if np.isnan(value) else f"rank 1 {value:.1%}"
+        outcome = "no result" if np.isnan(value) else f"rank-1 {value:.1%}"
         told.append(f"{row}: noticed by {' and '.join(noticed) or 'no check'}, {outcome}")
     rows = folded([str(name) for name in table.index])
     figure = new_figure(10.5, rows_height(rows) + 1.3, f"Which check notices which fault. {'; '.join(told)}.")
@@ -186,18 +186,18 @@ def _cell(axes: Axes, x: float, y: float, word: str) -> None:
 
 
 def _rank_1(axes: Axes, table: pd.DataFrame) -> None:
-    """Rank 1 of each data set, with the sound one's as a line."""
+    """Rank-1 of each data set, with the sound one's as a line."""
     axes.axvline(table["rank1"].iloc[0], color="0.6", linestyle="--", linewidth=1, zorder=0)
     for y, (value, queries) in enumerate(zip(table["rank1"], table["queries"], strict=True)):
         if np.isnan(value):
-            axes.text(0.05, y, "no result", va="center", fontsize="small", color="0.5")
+            axes.text(0.5, y, "no result", va="center", ha="center", fontsize="small", color="0.4")
             continue
         axes.scatter(value, y, s=60, color=RIGHT)
         side = -1 if value > 0.5 else 1
         words = f"{value:.1%} of {queries:.0f} queries"
         align = "left" if side > 0 else "right"
         axes.annotate(words, (value, y), (9 * side, 0), textcoords="offset points", va="center", ha=align, fontsize=8)
-    axes.set(xlim=(-0.03, 1.03), xlabel="rank 1 of the colour baseline\n(dashed: sound data)")
+    axes.set(xlim=(-0.03, 1.03), xlabel="rank-1 of the colour baseline\n(dashed: sound data)")
     axes.xaxis.set_major_formatter(mpl.ticker.PercentFormatter(1))
     axes.tick_params(axis="y", length=0)
     axes.spines[["top", "right", "left"]].set_visible(False)

@@ -109,7 +109,7 @@ def _said(table: pd.DataFrame, name: str = "group") -> str:
     """The findings of a table in words."""
     found = table[table["finding"].isin(["lower", "higher"])]
     told = "; ".join(
-        f"{row['question']} {row[name]} {row['difference']:+.1%} ({row['low']:+.1%} to {row['high']:+.1%})".strip()
+        f"{row['question']} {row[name]} {row['difference']:+z.1%} ({row['low']:+z.1%} to {row['high']:+z.1%})".strip()
         for row in found.to_dict("records")
     )
     return f"Findings: {told}." if told else "No finding."

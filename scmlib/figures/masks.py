@@ -196,7 +196,7 @@ def draw_swap(table: pd.DataFrame) -> Figure:
     metrics = {"mAP": "mAP", "top1": "rank-1", "mINP": "mINP"}
     own, others = table.iloc[0], table.iloc[1:]
     said = "; ".join(
-        f"{row['masks']} {row['mAP_difference']:+.1%} ({row['mAP_low']:+.1%} to {row['mAP_high']:+.1%})"
+        f"{row['masks']} {row['mAP_difference']:+z.1%} ({row['mAP_low']:+z.1%} to {row['mAP_high']:+z.1%})"
         for _, row in others.iterrows()
     )
     figure = new_figure(

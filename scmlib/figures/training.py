@@ -239,12 +239,12 @@ def _identity_losses(axes: Axes, log: pd.DataFrame) -> None:
             "markersize": 4,
         }
         axes.plot(log["epoch"], log[term], markevery=max(1, len(log) // 8), label=name, **style)
-    axes.set(title="Identity loss of each embedding", ylabel="cross-entropy (nats)", ylim=(0, None))
+    axes.set(title="Cross-entropy of each embedding", ylabel="cross-entropy (nats)", ylim=(0, None))
     axes.legend(fontsize="small" if len(terms) < 8 else 5.5, frameon=False)
 
 
 def draw_own_training(reference: Sequence[pd.DataFrame], own: pd.DataFrame, epochs: int, guessing: float) -> Figure:
-    """A training while it runs, over the band of reference trainings: identity loss left, triplet loss right.
+    """A training while it runs, over the band of reference trainings: cross-entropy left, triplet loss right.
 
     Args:
         reference: logs of finished trainings that differ by their seeds; at least one.

@@ -56,7 +56,7 @@ def _finish(axes: Axes, hidden: str, ylabel: str, title: str) -> None:
 
 
 def _said(row: pd.Series, column: str) -> str:
-    return f"{row[column]:+.1%} ({row[f'{column}_low']:+.1%} to {row[f'{column}_high']:+.1%})"
+    return f"{row[column]:+z.1%} ({row[f'{column}_low']:+z.1%} to {row[f'{column}_high']:+z.1%})"
 
 
 def draw_worth(

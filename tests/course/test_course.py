@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 import torch
 
-from scmlib import course
+from scmlib import course, pieces
 from scmlib.course import (
     SHARES,
     STEPS,
@@ -82,6 +82,8 @@ def test_check_takes_any_sequence_for_a_list_and_leaves_the_arguments_alone(
         assert "✓" in capsys.readouterr().out
     check(lambda n: [0, 2, 1], lambda n: list(range(n)), [(3,)])
     assert "is wrong at [1]: it gave 2 there, but should give 1." in capsys.readouterr().out
+    check(lambda n: [0], lambda n: list(range(n)), [(3,)])
+    assert "gave a list of length 1, but should give one of length 3." in capsys.readouterr().out
     values = np.ones(3)
     check(lambda x: x.fill(0) or x, lambda x: 0 * x, [(values,)])
     assert "✓" in capsys.readouterr().out
@@ -134,8 +136,15 @@ def test_batch_facts_tell_a_pk_batch_from_others() -> None:
     labels = [0, 0, 0, 1, 1, 1, 2, 2, 2]
     fixed = batch_facts(lambda labels, P, K, rng: [0, 1, 3, 4])
     drawn = batch_facts(lambda labels, P, K, rng: [0, 0, *rng.choice([3, 4, 5], 2, replace=False)])
-    assert fixed(labels, 2, 2) == [4, 2, 2, 2, 4, 0]
-    assert drawn(labels, 2, 2) == [4, 2, 2, 2, 3, 1]
+    first = batch_facts(
+        lambda labels, P, K, rng: [i for who in rng.choice(3, P, replace=False) for i in range(3 * who, 3 * who + K)]
+    )
+    assert fixed(labels, 2, 2) == [4, 2, 2, 2, 4, 0, 0]
+    assert drawn(labels, 2, 2) == [4, 2, 2, 2, 3, 0, 0]
+    assert first(labels, 2, 2) == [4, 2, 2, 2, 4, 1, 0]  # other people, but always the same pictures of them
+    assert batch_facts(pieces.pk_batch)(labels, 2, 2) == [4, 2, 2, 2, 4, 1, 1]
+    with pytest.raises(ValueError, match="flat list"):
+        batch_facts(lambda labels, P, K, rng: [[0, 1], [3, 4]])(labels, 2, 2)
     assert batch_facts(lambda labels, P, K, rng: None)(labels, 2, 2) is None
 
 

@@ -154,13 +154,13 @@ def test_exercises_have_stub_check_hints_and_solution(path: Path) -> None:
 
 
 def found_by_comparing(cell: NotebookNode) -> set[str]:
-    """The numbers that a comparison with guesses shows as found, those of three digits and more."""
+    """The numbers that a comparison with guesses shows as found, those of three significant digits."""
     told = re.findall(r'alt="Guesses and outcomes\. ([^"]*)"', " ".join(shown(cell)))
     return {
         n
         for text in told
         for n in re.findall(r"found (-?[\d.]+\d)", text)
-        if len(re.sub(r"\D", "", n)) >= 3 and n != "100"
+        if len(re.sub(r"\D", "", n).lstrip("0")) >= 3 and n != "100"
     }
 
 

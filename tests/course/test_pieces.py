@@ -170,10 +170,10 @@ def test_what_a_loss_gives_is_its_value_and_its_gradient(capsys: pytest.CaptureF
 def test_what_a_step_does_is_how_far_it_moves() -> None:
     inputs, targets = torch.tensor([[1.0, 0.0], [2.0, 0.0]]), torch.tensor([0.0, 0.0])
     moved = with_movement(training_step)(inputs, targets, [0.1, 0.1])
-    assert moved is not None
     assert moved[0] < -0.5
     assert -4e-4 < float(moved[1]) < 0  # decay alone
-    assert with_movement(lambda *_: None)(inputs, targets, [0.1]) is None
+    with pytest.raises(ValueError, match="the weights stay"):
+        with_movement(lambda *_: None)(inputs, targets, [0.1])
 
 
 def test_the_pieces_are_the_librarys_own() -> None:

@@ -47,7 +47,7 @@ def test_files_that_are_no_images_are_named(market: Path) -> None:
     data.train[1].path.write_bytes(data.train[1].path.read_bytes()[:100])
     data.query[0].path.write_text("not an image")
     findings = look(market).findings
-    assert data.train[0].path.name in one(findings, "1 empty files")
+    assert data.train[0].path.name in one(findings, "1 empty file")
     broken = one(findings, "2 files that aren't whole images")
     assert data.train[1].path.name in broken
     assert data.query[0].path.name in broken
@@ -57,7 +57,7 @@ def test_identity_in_training_and_test_is_named(market: Path) -> None:
     data = open_dataset("market1501", market)
     shared = {record.identity for record in data.train} & {record.identity for record in data.gallery}
     assert len(shared) == 1  # the tree's own awkward case
-    assert str(shared.pop()) in one(look(market).findings, "are in training and test")
+    assert str(shared.pop()) in one(look(market).findings, "in training and in test")
 
 
 def test_numbers_that_start_anew_are_no_leak(tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ def test_duplicates_by_content_are_found_across_splits(market: Path) -> None:
     copy = data.query[0].path.with_name("0801_c1s1_000001_00.bmp.png")
     with Image.open(data.train[0].path) as image:
         image.save(copy)  # another file format, the same pixels
-    finding = one(look(market).findings, "pictures are in train and in query")
+    finding = one(look(market).findings, "in train and in query")
     assert str(data.train[0].path) in finding
     assert str(copy) in finding
 
@@ -84,8 +84,8 @@ def test_queries_without_a_match_and_why(market: Path) -> None:
     shutil.copy(picture, folder / "0902_c1s1_000001_00.jpg")
     shutil.copy(picture, picture.with_name("0902_c1s1_000002_00.jpg"))
     findings = look(market).findings
-    assert "0901_c1s1_000001_00.jpg" in one(findings, "their identity isn't in the gallery")
-    assert "0902_c1s1_000001_00.jpg" in one(findings, "are their own camera's")
+    assert "0901_c1s1_000001_00.jpg" in one(findings, "the identity isn't in the gallery")
+    assert "0902_c1s1_000001_00.jpg" in one(findings, "by the query's own camera")
 
 
 def test_counts_that_differ_from_the_published_are_said(market: Path) -> None:
@@ -139,7 +139,7 @@ def test_what_nobody_reads_is_counted_and_named(tmp_path: Path) -> None:
     for path in [*others, folder / "desktop.ini", folder / ".DS_Store", folder / "README", folder / "._a.jpg"]:
         path.write_bytes(b"something")
     assert left_out(open_dataset("p_dukemtmc", tmp_path)) == sorted(others)
-    finding = one(look(tmp_path, "p_dukemtmc").findings, "4 files are left out")
+    finding = one(look(tmp_path, "p_dukemtmc").findings, "4 files not read as pictures")
     assert all(str(path) in finding for path in others)
 
 
@@ -166,8 +166,8 @@ def test_what_was_done_to_pictures_is_told(market: Path) -> None:
     Image.new("RGB", (16, 32), (3, 2, 1)).save(data.gallery[1].path)
     inspection = look(market)
     assert "3 pictures are stored turned and read upright (EXIF orientation 3: 1, 6: 2)." in inspection.findings
-    assert one(inspection.findings, "1 files hold several frames, of which the first is read").endswith(f"{animated}.")
-    blank = one(inspection.findings, "1 pictures are nearly black or white all over")
+    assert one(inspection.findings, "1 file holds several frames, of which the first is read").endswith(f"{animated}.")
+    blank = one(inspection.findings, "1 picture is nearly black or white all over")
     assert data.gallery[1].path.name in blank
     assert not [finding for finding in inspection.findings if "another shape" in finding]  # upright, they are alike
     assert sorted(inspection.images["orientation"].unique()) == [1, 3, 6]
@@ -176,7 +176,7 @@ def test_what_was_done_to_pictures_is_told(market: Path) -> None:
 def test_one_picture_of_another_shape_is_named(market: Path) -> None:
     odd = open_dataset("market1501", market).gallery[0].path
     Image.effect_noise((32, 16), 50).save(odd)
-    assert f"{odd} (32x16)" in one(look(market).findings, "1 pictures are of another shape than the rest")
+    assert f"{odd} (32x16)" in one(look(market).findings, "1 picture is of another shape than the rest")
 
 
 def test_shapes_that_vary_are_no_finding(market: Path) -> None:

@@ -235,7 +235,7 @@ EXAMPLES: dict[str, dict[str, Example]] = {
     "draw_gates": {
         "usual": (
             partial(figures.draw_gates, gates(["sound", "misnamed", "twice"]), ["open_dataset", "check_ready"]),
-            "sound: noticed by no check, rank 1 1.2%",
+            "sound: noticed by no check, rank-1 1.2%",
         ),
         "long names": (
             partial(
@@ -243,7 +243,7 @@ EXAMPLES: dict[str, dict[str, Example]] = {
                 gates([LONG, f"not {LONG}", "3"]),
                 ["open_dataset", "check_ready", "inspect_dataset", "ranking"],
             ),
-            "rank 1 97.5%",
+            "rank-1 97.5%",
         ),
     },
     "draw_grid": {

@@ -48,8 +48,8 @@ def test_verdict(check: str, said: object, wanted: str) -> None:
 def test_gates_say_who_noticed_and_what_came_out() -> None:
     figure = draw_gates(TABLE, CHECKS)
     alt = alt_text(figure)
-    assert "sound: noticed by no check, rank 1 1.2%" in alt
+    assert "sound: noticed by no check, rank-1 1.2%" in alt
     assert "misnamed: noticed by open_dataset, no result" in alt
-    assert "twice: noticed by inspect_dataset, rank 1 97.5%" in alt
+    assert "twice: noticed by inspect_dataset, rank-1 97.5%" in alt
     words = [text.get_text() for text in figure.axes[0].texts]
     assert words == ["silent", "silent", "stops", "not reached", "silent", "tells"]

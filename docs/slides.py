@@ -60,7 +60,7 @@ class Deck:
         self.source, self.numbers = source, count(1)
         self.heading, self.recall = title(notebook), recall(notebook)
         self.slides: list[Slide] = []
-        self.newest = 0  # of the slides, the first that the latest code cell made
+        self.newest: list[list[Slide]] = []  # slides of the latest code cell, by the output that they show
         _, *opening = blocks(notebook.cells[0].source)
         self.add("title", "\n\n".join(b for b in opening if SHOWN.match(b) or b.startswith("**Question.**")))
         self.slides[-1].notes = [rendered(block) for block in opening]
@@ -85,6 +85,8 @@ class Deck:
             if head:
                 self.heading = head[2]
             told = blocks(piece[head.end() :] if head else piece)
+            self.caption([block for block in told if CAPTION.match(block)])
+            told = [block for block in told if not CAPTION.match(block)]
             if self.heading == "Recall":
                 for question, answer in self.recall:
                     self.add("question", question)
@@ -92,8 +94,6 @@ class Deck:
             elif kind == "question" or (head and head[2].startswith("Exercise")):
                 self.pass_on(told, kind if kind == "question" else "exercise", told)
             else:
-                self.caption([block for block in told if CAPTION.match(block)])
-                told = [block for block in told if not CAPTION.match(block)]
                 self.pass_on(told, "section", [b for n, b in enumerate(told) if (head and n == 0) or SHOWN.match(b)])
 
     def pass_on(self, told: list[str], kind: str, shown: list[str]) -> None:
@@ -103,18 +103,25 @@ class Deck:
         self.slides[-1].notes += [rendered(block) for block in told if block not in shown]
 
     def caption(self, captions: list[str]) -> None:
-        """A caption belongs to the pictures of the code cell above, to all frames of a filmstrip; or to its table."""
-        above = self.slides[self.newest :] if captions else []
-        for slide in [s for s in above if "<img" in s.body] or [s for s in above if "<table" in s.body]:
-            slide.caption = rendered(captions[0])
+        """Captions belong to the outputs of the code cell above, one each; the last one to all that are left.
+
+        Pictures come first: a table has a caption where there are more captions than outputs with a picture.
+        """
+        if not captions:
+            return
+        drawn = [group for group in self.newest if "<img" in group[0].body]
+        for n, group in enumerate(drawn if len(drawn) >= len(captions) else self.newest):
+            for slide in group:  # all frames of a filmstrip
+                slide.caption = rendered(captions[min(n, len(captions) - 1)])
 
     def show(self, cell: NotebookNode, kind: str) -> None:
         """A code cell: a slide for each picture and each table it shows, and one for its statements."""
-        said, self.newest = [], len(self.slides)
+        said: list[str] = []
+        self.newest = []
         for output in cell.outputs:
             data = output.get("data", {})
             page = data.get("text/html", "")
-            labels = LABEL.findall(page)
+            labels, before = LABEL.findall(page), len(self.slides)
             for n, found in enumerate(IMAGE.finditer(page)):
                 image = f'<img src="{self.source(next(self.numbers), found[1], found[2])}" alt="{found[3]}">'
                 heading = f"{self.heading} · {labels[n]}" if labels else self.heading
@@ -122,6 +129,7 @@ class Deck:
             if "<table" in page:
                 table = re.sub(r"<style.*?</style>", "", page, flags=re.DOTALL)
                 self.slides.append(Slide(kind, self.heading, table))
+            self.newest += [group] if (group := self.slides[before:]) else []
             said += [data["text/markdown"]] if "text/markdown" in data else []
         if said:
             self.add(kind, "\n\n".join(said))

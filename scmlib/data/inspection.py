@@ -196,7 +196,9 @@ def _files(images: pd.DataFrame) -> list[str]:
     broken = bad[bad["problem"] != "is empty"]
     found = [f"{_many(len(empty), 'empty file', 'empty files')}: {some(empty['path'])}."] if len(empty) else []
     if len(broken):
-        told = [f"{row.path} {row.problem.rstrip('.')}" for row in broken.itertuples()]
+        told = [
+            f"{path} {problem.rstrip('.')}" for path, problem in zip(broken["path"], broken["problem"], strict=True)
+        ]
         number = _many(len(broken), "file that isn't a whole image", "files that aren't whole images")
         found.append(f"{number}: {some(told)}.")
     return found

@@ -144,7 +144,7 @@ def test_batch_facts_tell_a_pk_batch_from_others() -> None:
     assert first(labels, 2, 2) == [4, 2, 2, 2, 4, 1, 0]  # other people, but always the same pictures of them
     assert batch_facts(pieces.pk_batch)(labels, 2, 2) == [4, 2, 2, 2, 4, 1, 1]
     with pytest.raises(ValueError, match="flat list"):
-        batch_facts(lambda labels, P, K, rng: [[0, 1], [3, 4]])(labels, 2, 2)
+        batch_facts(lambda labels, P, K, rng: [[0, 1], [3, 4]])(labels, 2, 2)  # type: ignore[list-item]
     assert batch_facts(lambda labels, P, K, rng: None)(labels, 2, 2) is None
 
 

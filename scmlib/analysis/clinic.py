@@ -178,7 +178,7 @@ FAULTS = {
         not_normalised, "Lower; a few gallery images with long embeddings turn up in everybody's list."
     ),
     "query left in the gallery": Fault(
-        query_left_in_gallery, "Rank 1 is 100 % for every model, an untrained one too, while mAP hardly moves."
+        query_left_in_gallery, "Rank-1 is 100 % for every model, an untrained one too, while mAP hardly moves."
     ),
     "optimistic ties": Fault(
         optimistic_ties,

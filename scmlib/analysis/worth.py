@@ -1,12 +1,12 @@
 """Do masks help when people are hidden? Masks exchanged at test time, while more and more of every query is hidden.
 
 `scmlib.analysis.swap` exchanges masks, `scmlib.analysis.occlusion` hides a share of the visible person; here both
-happen at once. Each set of masks gets a curve of mAP against the hidden share, and two numbers say what the network's
-own masks are worth beside it:
+happen at once. Each set of masks gets curves of mAP and rank-1 against the hidden share, and two numbers say what the
+network's own masks are worth beside it:
 
-- `ahead`: how much higher the mAP is with the own masks, at the same hidden share;
-- `grown`: how much larger that lead is than it was with nothing more hidden. Masks that help *because* people are
-  hidden have a lead that grows.
+- `ahead`: how much higher the mAP is with the own masks, at the same hidden share (`top1_ahead`: rank-1);
+- `grown`: how much larger that lead is than it was with nothing more hidden (`top1_grown`: in rank-1). Masks that help
+  *because* people are hidden have a lead that grows.
 
 All is paired: the same queries, occluders and resamples of identities everywhere.
 
@@ -48,7 +48,7 @@ from scmlib.evaluation import rank_records
 from scmlib.model import SCM
 from scmlib.ranking import Floats, Labels, rank
 
-COUNTED = ("mAP", "ahead", "grown", "auc")  # each with its band
+COUNTED = ("mAP", "ahead", "grown", "top1", "top1_ahead", "top1_grown", "auc")  # each with its band
 
 
 def worth(
@@ -62,10 +62,10 @@ def worth(
     workers: int = 0,
     progress: bool = False,
 ) -> pd.DataFrame:
-    """Curves of mAP against the hidden share for every exchange of masks, with the own masks' lead over it.
+    """Curves of mAP and rank-1 against the hidden share for every exchange of masks, with the own masks' lead over it.
 
-    Occluders stand where `sweep` with the same seed puts them, at random; a query's average precision is its mean over
-    the kinds. The gallery isn't hidden, but its masks are exchanged too. Pictures are embedded once a share and kind.
+    Occluders stand where `sweep` with the same seed puts them, at random; what counts of a query is its mean over the
+    kinds. The gallery isn't hidden, but its masks are exchanged too. Pictures are embedded once a share and kind.
 
     Args:
         model: is switched to evaluation mode; stays where it is.
@@ -79,9 +79,10 @@ def worth(
 
     Returns:
         A row for each set of masks (the rows of `swap_masks`), group and share, with the columns masks, embeddings (the
-        group), hidden (what the ratio is a share of), ratio; mAP, ahead, grown (see the module's head) and auc, the
-        `detection` of the visible person by the cooperative mask (NaN without index maps); the 95 % band over
-        identities of these four (mAP_low, mAP_high, ...); queries and identities, the numbers that counted.
+        group), hidden (what the ratio is a share of), ratio; mAP, ahead, grown, top1, top1_ahead, top1_grown (see the
+        module's head) and auc, the `detection` of the visible person by the cooperative mask (NaN without index maps);
+        the 95 % band over identities of each of these (mAP_low, mAP_high, ...); queries and identities, the numbers
+        that counted.
 
     Raises:
         BadInput: an unknown kind, a ratio out of range, a model without masks of its own, pictures of one identity
@@ -95,10 +96,11 @@ def worth(
     gallery = exchange.embed(dataset.gallery, foreign, workers=workers, progress=label)
     sides = {name: {g: only(rows, model, kept) for g, kept in groups.items()} for name, rows in gallery.items()}
     counted = _with_match(dataset)
-    precision, auc = _scores(exchange, dataset, counted, sides, groups, (kinds, shares, seed), progress)
+    metrics, auc = _scores(exchange, dataset, counted, sides, groups, (kinds, shares, seed), progress)
     names = sorted(sides, key=ORDER.index)
-    ahead = precision[names.index(OWN)] - precision
-    scores = np.stack([precision, ahead, ahead - ahead[:, :, :1], np.broadcast_to(auc[:, None], precision.shape)])
+    ahead = metrics[:, names.index(OWN)][:, None] - metrics
+    scores = np.stack([metrics, ahead, ahead - ahead[..., :1, :]], 1).reshape(6, *metrics.shape[1:])
+    scores = np.concatenate([scores, np.broadcast_to(auc[:, None], (1, *metrics.shape[1:]))])
     people = np.array([dataset.query[i].identity for i in counted])
     hidden = PERSON_SHARE if has_truth(dataset) else PICTURE_SHARE
     index = [(name, group, hidden, ratio) for name in names for group in groups for ratio in (0.0, *shares)]
@@ -132,11 +134,11 @@ def _scores(
     hiding: tuple[Sequence[str], Sequence[float], int],
     progress: bool,
 ) -> tuple[Floats, Floats]:
-    """Average precision (sets, groups, 1 + shares, Q) and AUC (sets, 1 + shares, Q), means over the kinds."""
+    """AP and rank-1 (2, sets, groups, 1 + shares, Q), and AUC (sets, 1 + shares, Q), all means over the kinds."""
     (kinds, shares, seed), names = hiding, sorted(sides, key=ORDER.index)
     conditions = [(kind, "random") for kind in dict.fromkeys(kinds)]
     rows = 1 + len(conditions) * len(shares)
-    precision = np.empty((len(names), len(groups), rows, len(counted)))
+    metrics = np.empty((2, len(names), len(groups), rows, len(counted)))
     auc = np.full((len(names), rows, len(counted)), np.nan)
     ids, cams = labels(dataset.gallery)
     foreign, size = exchange.foreign(dataset.query, seed), exchange.model.image_size
@@ -159,8 +161,8 @@ def _scores(
                 for g, (group, kept) in enumerate(groups.items()):
                     query = only(embedded, exchange.model, kept)
                     ranking = rank(query, sides[name][group], own_ids, ids, own_cams, cams)
-                    precision[names.index(name), g, row, at] = ranking.ap
-    return _over_kinds(precision, len(conditions)), _over_kinds(auc, len(conditions))
+                    metrics[:, names.index(name), g, row, at] = ranking.ap, ranking.first_match == 0
+    return _over_kinds(metrics, len(conditions)), _over_kinds(auc, len(conditions))
 
 
 def without(maps: NDArray[np.uint8], covered: Tensor) -> NDArray[np.uint8]:

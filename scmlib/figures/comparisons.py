@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import lazy_loader
 import matplotlib as mpl
@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from scmlib.analysis.verdicts import MARGIN, ablation_summary
-from scmlib.figures.style import CONTROL, MARKERS, PLAIN, RIGHT, SCM, folded, new_figure, rows_height, series
+from scmlib.figures.style import CONTROL, MARKERS, PLAIN, RIGHT, SCM, folded, in_points, new_figure, rows_height, series
 
 sns = lazy_loader.load("seaborn")  # loads when first drawn with: it takes as long to import as torch
 
@@ -47,8 +47,8 @@ def draw_ablation(table: pd.DataFrame) -> Figure:
     reach = np.stack([mean - summary["low"], summary["high"] - mean])
     axes.errorbar(mean, at, xerr=reach, fmt="D", color=CONTROL, capsize=4, lw=2, label="mean, 95 % interval")
     axes.set(yticks=at, yticklabels=names, ylim=(len(summary) - 0.5, -0.6))
-    axes.set(xlabel="SCM's mAP on occluded queries less the variant's")
-    axes.xaxis.set_major_formatter(mpl.ticker.PercentFormatter(1))
+    axes.set(xlabel="SCM's mAP on occluded queries less the variant's, in points")
+    in_points(axes.xaxis)
     figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=3, frameon=False)
     sns.despine(ax=axes)
     return figure
@@ -62,9 +62,9 @@ def draw_guesses(guesses: Mapping[str, float | None], outcomes: Mapping[str, flo
         outcomes: by the same names.
         unit: of both, for the axis.
     """
-    pairs = [(name, guesses.get(name), value) for name, value in outcomes.items()]
+    pairs, form = [(name, guesses.get(name), value) for name, value in outcomes.items()], _form(outcomes.values())
     said = "; ".join(
-        f"{name}: {'no guess' if g is None else f'guessed {g:.3g}'}, found {v:.3g}" for name, g, v in pairs
+        f"{name}: {'no guess' if g is None else f'guessed {g:.3g}'}, found {v:{form}}" for name, g, v in pairs
     )
     names = folded(outcomes)
     figure = new_figure(7.5, rows_height(names) + 1.2, f"Guesses and outcomes. {said}.")
@@ -74,7 +74,9 @@ def draw_guesses(guesses: Mapping[str, float | None], outcomes: Mapping[str, flo
             axes.plot([guess, value], [row, row], color="0.7", zorder=0)
             axes.scatter(guess, row, marker="D", s=60, facecolor="white", edgecolor=CONTROL, linewidth=2)
         axes.scatter(value, row, marker="o", s=70, color=RIGHT)
-        axes.annotate(f"{value:.3g}", (value, row), (0, 7), textcoords="offset points", ha="center", fontsize="small")
+        axes.annotate(
+            f"{value:{form}}", (value, row), (0, 7), textcoords="offset points", ha="center", fontsize="small"
+        )
     low, high = (f([x for _, g, v in pairs for x in (g, v) if x is not None] + [0]) for f in (min, max))
     axes.set(yticks=range(len(pairs)), yticklabels=names, xlabel=folded([unit], 50)[0])
     axes.set(ylim=(len(pairs) - 0.5, -0.7), xlim=(low - 0.12 * (high - low), high + 0.12 * (high - low)))
@@ -85,6 +87,15 @@ def draw_guesses(guesses: Mapping[str, float | None], outcomes: Mapping[str, flo
     figure.legend(handles=handles, loc="outside right center", frameon=False)
     sns.despine(ax=axes)
     return figure
+
+
+def _form(values: Iterable[float]) -> str:
+    """How numbers that stand together are written: with equally many decimals, three digits for the largest."""
+    numbers = list(values)
+    largest = max(map(abs, numbers), default=0.0)
+    if all(float(value).is_integer() for value in numbers) or not 0.01 <= largest < 1000:
+        return ".3g"
+    return f"z.{max(1, 2 - int(np.floor(np.log10(largest))))}f"
 
 
 def draw_sketch(
@@ -118,14 +129,17 @@ def draw_sketch(
     return figure
 
 
-def draw_intervals(table: pd.DataFrame, label: str) -> Figure:
+def draw_intervals(table: pd.DataFrame, label: str, *, form: str = ".1%") -> Figure:
     """Means with their confidence intervals, a row each.
 
     Args:
-        table: names as its index; columns mean, low and high, shares in [0, 1].
+        table: names as its index; columns mean, low and high, in [0, 1].
         label: what is measured, for the axis.
+        form: how numbers are written: as shares, or e.g. ".3f" for an AUC.
     """
-    said = "; ".join(f"{row.Index}: {row.mean:.1%} ({row.low:.1%} to {row.high:.1%})" for row in table.itertuples())
+    said = "; ".join(
+        f"{row.Index}: {row.mean:{form}} ({row.low:{form}} to {row.high:{form}})" for row in table.itertuples()
+    )
     names = folded(map(str, table.index))
     figure = new_figure(8, rows_height(names) + 1.1, f"{label}, with 95 % confidence intervals: {said}.")
     axes = figure.subplots()
@@ -133,11 +147,12 @@ def draw_intervals(table: pd.DataFrame, label: str) -> Figure:
     reach = np.stack([table["mean"] - table["low"], table["high"] - table["mean"]])
     axes.errorbar(table["mean"], at, xerr=reach, fmt="o", color=PLAIN, capsize=4, lw=2, ms=7)
     for y, mean in zip(at, table["mean"], strict=True):
-        axes.annotate(f"{mean:.1%}", (mean, y), (0, 6), textcoords="offset points", ha="center", fontsize="small")
+        axes.annotate(f"{mean:{form}}", (mean, y), (0, 6), textcoords="offset points", ha="center", fontsize="small")
     axes.set(
         yticks=at, yticklabels=names, ylim=(len(table) - 0.5, -0.7), xlim=(-0.03, 1), xlabel=folded([label], 60)[0]
     )
-    axes.xaxis.set_major_formatter(mpl.ticker.PercentFormatter(1))
+    if form.endswith("%"):
+        axes.xaxis.set_major_formatter(mpl.ticker.PercentFormatter(1))
     sns.despine(ax=axes)
     return figure
 
@@ -259,9 +274,9 @@ def draw_comparison(metrics: pd.DataFrame, queries: pd.DataFrame, names: tuple[s
     bands.set(ylim=(len(metrics) - 0.5, -0.5), xlabel="difference in points, 95 % band over identities")
     bands.set_yticks(at, labels)
     bands.axvline(0, color="0.6", lw=1, zorder=0)
-    bands.xaxis.set_major_formatter(mpl.ticker.PercentFormatter(1))
+    in_points(bands.xaxis)
     bands.xaxis.set_major_locator(mpl.ticker.MaxNLocator(5))
-    bands.set_title(folded([f"metrics of {a} less those of {b}"], 40)[0], fontsize="medium")
+    bands.set_title(folded([f"{a} less {b}"], 40)[0], fontsize="medium")
     x = np.arange(len(apart))
     for mask, colour, hatch, name, count in (
         (apart > 0, series(2)[0], "", a, counts[0]),
@@ -294,7 +309,7 @@ def difference_panels(figure: Figure, table: pd.DataFrame, names: Sequence[str],
         axes.axvline(0, color=SCM, lw=1.5, zorder=0)
         axes.set(title=title, ylim=(len(table) - 0.5, -0.5))
         axes.set_yticks(at, names)
-        axes.xaxis.set_major_formatter(mpl.ticker.PercentFormatter(1, decimals=0))
+        in_points(axes.xaxis)
         axes.xaxis.set_major_locator(mpl.ticker.MaxNLocator(5))
         sns.despine(ax=axes)
 
@@ -312,7 +327,7 @@ def draw_distances(table: pd.DataFrame) -> Figure:
         f"{row['mAP_high']:+z.1%}) to {row['against']}"
         for _, row in others.iterrows()
     )
-    names = folded((f"{row['distance']}, held against {row['against']}" for _, row in others.iterrows()), 22)
+    names = folded((f"{row['distance']}, less {row['against']}" for _, row in others.iterrows()), 22)
     alt = f"By the paper's distance the mAP is {own['mAP']:.1%}. By others, with 95 % bands of the difference: {said}."
     figure = new_figure(10, rows_height(names) + 1.4, alt)
     panels = {name: f"{title}, paper {own[name]:.1%}" for name, title in metrics.items()}

@@ -16,7 +16,7 @@ from scmlib.analysis.insertion import CURVES, areas
 from scmlib.analysis.statistics import Map
 from scmlib.figures.grids import picture_grid
 from scmlib.figures.masks import overlay
-from scmlib.figures.style import CONTROL, LINES, MARKERS, new_figure, series, to_array
+from scmlib.figures.style import CONTROL, LINES, MARKERS, SCM, new_figure, series, to_array
 
 sns = lazy_loader.load("seaborn")  # loads when first drawn with: it takes as long to import as torch
 
@@ -41,7 +41,9 @@ def draw_explanation(pictures: Tensor, maps: Mapping[str, Map]) -> Figure:
 
 
 def draw_insertion(curves: Map, names: Sequence[str]) -> Figure:
-    """Mean insertion and deletion curves of several maps; the legends give the areas. Controls are grey and dashed.
+    """Mean insertion and deletion curves of several maps; the legends give the areas.
+
+    The method's mask is green, controls are grey and dashed.
 
     Args:
         curves: (N, K, 2, S + 1), see `insertion_deletion`.
@@ -49,8 +51,9 @@ def draw_insertion(curves: Map, names: Sequence[str]) -> Figure:
     """
     share = np.linspace(0, 1, curves.shape[-1])
     means, found = curves.mean(0), areas(curves).mean(0)  # (K, 2, S + 1), (K, 2)
-    colours = iter(series(len(names) - sum(name in CONTROLS for name in names)))
-    styles = [(CONTROL, LINES[1]) if name in CONTROLS else (next(colours), LINES[0]) for name in names]
+    others = [name for name in names if name not in (*CONTROLS, "cooperative")]
+    colours = {"cooperative": SCM} | dict(zip(others, series(len(others)), strict=True))
+    styles = [(CONTROL, LINES[1]) if name in CONTROLS else (colours[name], LINES[0]) for name in names]
     told = {
         "insertion": ("large", "put back into the blurred picture"),
         "deletion": ("small", "made grey"),

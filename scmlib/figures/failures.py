@@ -6,14 +6,13 @@ import textwrap
 from collections.abc import Sequence
 
 import lazy_loader
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from scmlib.figures.style import CONTROL, HEAT, PLAIN, new_figure
+from scmlib.figures.style import CONTROL, HEAT, PLAIN, in_points, new_figure
 
 sns = lazy_loader.load("seaborn")  # loads when first drawn with: it takes as long to import as torch
 
@@ -37,7 +36,7 @@ def draw_failures(groups: pd.DataFrame, metric: str = "mAP") -> Figure:
         metric: that the groups are judged by.
     """
     questions = [(str(name), rows) for name, rows in groups.groupby("question", sort=False)]
-    label = f"{metric.replace('top', 'rank-')}, difference to the other groups"
+    label = f"{metric.replace('top', 'rank-')}, difference to the other groups in points"
     alt = f"{len(groups)} groups in {len(questions)} questions, {label}, with simultaneous 95 % bands. {_said(groups)}"
     figure, columns = _columns(questions, alt)
     for axes, blocks in columns:
@@ -52,7 +51,7 @@ def draw_likeness(likeness: pd.DataFrame) -> Figure:
     Args:
         likeness: `Failures.likeness`.
     """
-    label = "share of hardest negatives with the query's own value,\nless that of all strangers"
+    label = "share of hardest negatives with the query's own value,\nless that of all strangers, in points"
     told = likeness.assign(question="")
     alt = f"{label}, for {len(likeness)} facts, with simultaneous 95 % bands. {_said(told, 'fact')}".replace("\n", " ")
     figure = new_figure(7, ROW * len(likeness) + 1.4, alt)
@@ -96,8 +95,9 @@ def draw_camera_pairs(pairs: pd.DataFrame, metric: str = "mAP") -> Figure:
     axes.set_yticks(range(len(rows)), rows, fontsize="small")
     axes.set(xlabel="camera of the gallery", ylabel="camera of the query")
     figure.supxlabel("a triangle: a finding; without one: not resolved; n: queries", fontsize="small")
-    bar = figure.colorbar(drawn, ax=axes, format=mpl.ticker.PercentFormatter(1))
-    bar.set_label(f"{name}, difference to the other pairs", fontsize="small")
+    bar = figure.colorbar(drawn, ax=axes)
+    in_points(bar.ax.yaxis)
+    bar.set_label(f"{name}, difference to the other pairs in points", fontsize="small")
     return figure
 
 
@@ -156,7 +156,7 @@ def _blocks(axes: Axes, blocks: Sequence[Block], name: str) -> None:
     if not blocks[0][0]:
         axes.set_ylim(y - 0.5, -0.7)
     axes.tick_params(axis="y", length=0)
-    axes.xaxis.set_major_formatter(mpl.ticker.PercentFormatter(1, decimals=0))
+    in_points(axes.xaxis)
     sns.despine(ax=axes, left=True)
 
 

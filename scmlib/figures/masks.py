@@ -43,6 +43,18 @@ GROUPS = tuple(zip(series(2), MARKERS, LINES, strict=False))  # colour, marker a
 
 LIFTS = ("person", "occluder")
 
+# Sets of masks that stand in for a network's own, see `scmlib.analysis.swap`.
+NAMES = {
+    "own": "its own",
+    "mean": "their mean, blind",
+    "other": "another person's",
+    "no walk": "without the walk",
+    "no prior": "without the prior",
+    "stripes": "fixed stripes",
+    "uniform": "uniform",
+    "truth": "the true person",
+}
+
 # Which way good masks go; nothing where neither is better. No score stands alone: a uniform mask covers everything.
 WANTED = {
     "auc": "↑",
@@ -196,17 +208,18 @@ def draw_swap(table: pd.DataFrame) -> Figure:
     metrics = {"mAP": "mAP", "top1": "rank-1", "mINP": "mINP"}
     own, others = table.iloc[0], table.iloc[1:]
     said = "; ".join(
-        f"{row['masks']} {row['mAP_difference']:+z.1%} ({row['mAP_low']:+z.1%} to {row['mAP_high']:+z.1%})"
+        f"{NAMES[row['masks']]} {row['mAP_difference']:+z.1%} ({row['mAP_low']:+z.1%} to {row['mAP_high']:+z.1%})"
         for _, row in others.iterrows()
     )
+    names = [NAMES[name] for name in others["masks"]]
     figure = new_figure(
         10,
-        rows_height(list(others["masks"])) + 1.4,
+        rows_height(names) + 1.4,
         f"With its own masks the network has an mAP of {own['mAP']:.1%} on {own['queries']} queries. "
         f"With others, the difference and its 95 % band: {said}.",
     )
     panels = {name: f"{title}, own masks {own[name]:.1%}" for name, title in metrics.items()}
-    difference_panels(figure, others, list(others["masks"]), panels)
+    difference_panels(figure, others, names, panels)
     figure.supxlabel("difference to the own masks, in points; bands: 95 %, over identities", fontsize="small")
     return figure
 

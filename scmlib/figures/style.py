@@ -22,9 +22,11 @@ import matplotlib as mpl
 import numpy as np
 from IPython.display import display
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.colors import ListedColormap, to_hex
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
+from matplotlib.ticker import FuncFormatter
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -113,6 +115,16 @@ def bare(grid: Iterable[Axes]) -> None:
     for axes in grid:
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set_visible(False)
+
+
+def in_points(axis: Axis) -> None:
+    """Write differences of shares as points: +3 from 20 % to 23 %."""
+
+    def told(value: float, _: int) -> str:
+        points = round(100 * value, 3)
+        return f"{points:+g}".replace("-", "\N{MINUS SIGN}") if points else "0"
+
+    axis.set_major_formatter(FuncFormatter(told))
 
 
 def to_array(pictures: Tensor) -> NDArray[np.uint8]:

@@ -65,8 +65,9 @@ def test_own_masks_give_the_mean_of_the_sweep_over_kinds(model: SCM, data: ReidD
     groups = embedding_groups(model.embedding_names)
     swept = sweep(model, data, kinds=["block", "object"], ratios=RATIOS, groups=groups, seed=2)
     for group in groups:
-        one = swept[swept["embeddings"] == group].groupby("ratio")["mAP"].mean()
-        assert np.allclose(cell(table, "own", group)["mAP"], one, atol=1e-6)
+        for metric in ("mAP", "top1"):
+            one = swept[swept["embeddings"] == group].groupby("ratio")[metric].mean()
+            assert np.allclose(cell(table, "own", group)[metric], one, atol=1e-6)
         assert list(cell(table, "own", group)["ratio"]) == list(RATIOS)
 
 
@@ -75,7 +76,10 @@ def test_leads_and_their_growth_follow_from_the_curves(table: pd.DataFrame) -> N
         ahead = cell(table, "own", str(group))["mAP"].to_numpy() - rows["mAP"].to_numpy()
         assert np.allclose(rows["ahead"], ahead), name
         assert np.allclose(rows["grown"], ahead - ahead[0]), name
-    for column in ("mAP", "ahead", "grown"):
+        first = cell(table, "own", str(group))["top1"].to_numpy() - rows["top1"].to_numpy()
+        assert np.allclose(rows["top1_ahead"], first), name
+        assert np.allclose(rows["top1_grown"], first - first[0]), name
+    for column in ("mAP", "ahead", "grown", "top1", "top1_ahead", "top1_grown"):
         assert (table[f"{column}_low"] <= table[column] + 1e-12).all()
         assert (table[column] <= table[f"{column}_high"] + 1e-12).all()
 

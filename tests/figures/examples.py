@@ -15,10 +15,9 @@ from scmlib import figures
 from scmlib.analysis.ablation import VARIANTS
 from scmlib.analysis.verification import BINS, Verification
 from scmlib.data.truth import REGIONS
-from scmlib.figures.masks import WANTED
+from scmlib.figures.masks import NAMES, WANTED
 from scmlib.figures.panels import Panel, blend, blocks
 from scmlib.figures.training import POSITIONS
-from scmlib.figures.worth import NAMES
 from scmlib.ranking import rank
 
 Example = tuple[Callable[[], Figure], str]  # draws it; words of its alt text
@@ -92,6 +91,32 @@ def growth(names: list[str]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["work", "size", "seconds", "mebibytes"])
 
 
+def failing(questions: dict[str, list[str]]) -> pd.DataFrame:
+    rows = [
+        {"question": question, "group": name, "queries": 40, "difference": 0.1 * (i - 1)}
+        | {"low": 0.1 * (i - 1) - 0.05, "high": 0.1 * (i - 1) + 0.05}
+        | {"finding": ("lower", "not resolved", "higher", "too few identities")[i % 4]}
+        for question, names in questions.items()
+        for i, name in enumerate(names)
+    ]
+    return pd.DataFrame(rows)
+
+
+def camera_pairs(cameras: list[str]) -> pd.DataFrame:
+    both = [(a, b) for a in cameras for b in cameras if a != b]
+    table = pd.DataFrame(both, columns=["query_camera", "gallery_camera"]).assign(pictures=1200, queries=300, mAP=0.5)
+    steps = np.linspace(-0.3, 0.3, len(table))
+    return table.assign(difference=steps, low=steps - 0.1, high=steps + 0.1).assign(
+        finding=np.where(steps > 0.1, "higher", np.where(steps < -0.1, "lower", "not resolved"))
+    )
+
+
+def open_set(rates: list[float]) -> pd.DataFrame:
+    shares = {"nobody_absent": 0.9, "right_first": 0.7, "wrong_first": 0.1, "nobody_present": 0.2}
+    row = {f"{name}{end}": share for name, share in shares.items() for end in ("", "_low", "_high")}
+    return pd.DataFrame([{"false_match_rate": rate, "queries": 400} | row for rate in rates])
+
+
 def worths(masks: list[str], ratios: list[float], groups: Sequence[str] = ("all",)) -> pd.DataFrame:
     rows = []
     for m, name in enumerate(masks):
@@ -99,6 +124,7 @@ def worths(masks: list[str], ratios: list[float], groups: Sequence[str] = ("all"
             for ratio in ratios:
                 ahead, auc = 0.05 * m * (1 - ratio), 0.9 - 0.1 * m
                 values = {"mAP": 0.8 - ratio - ahead, "ahead": ahead, "grown": -0.05 * m * ratio, "auc": auc}
+                values |= {"top1": values["mAP"] + 0.1, "top1_ahead": ahead}
                 bands = {f"{c}_{end}": v + d for c, v in values.items() for end, d in (("low", -0.02), ("high", 0.02))}
                 rows.append({"masks": name, "embeddings": group, "ratio": ratio, **values, **bands})
     return pd.DataFrame(rows).assign(hidden="the visible person", queries=80, identities=20)
@@ -201,6 +227,10 @@ EXAMPLES: dict[str, dict[str, Example]] = {
             "12 queries' sensitivity maps with other maps: person 0.60",
         ),
         "one query, long names": (partial(figures.draw_agreement, agreement([LONG], 1)), "0.60"),
+    },
+    "draw_camera_pairs": {
+        "usual": (partial(figures.draw_camera_pairs, camera_pairs(["1", "2", "3"])), "6 pairs, from 50.0%"),
+        "twelve": (partial(figures.draw_camera_pairs, camera_pairs([*map(str, range(1, 13))])), "132 pairs"),
     },
     "draw_cmc": {
         "usual": (partial(figures.draw_cmc, {"SCM": RANKING, "colour": RANKING}), f"mAP {RANKING.mAP:.1%}"),
@@ -306,6 +336,20 @@ EXAMPLES: dict[str, dict[str, Example]] = {
         "equal": (partial(figures.draw_guesses, {"a": 3.0}, {"a": 3.0}), "guessed 3, found 3"),
         "long": (partial(figures.draw_guesses, {LONG: 1e6}, {LONG: -1e-6}, LONG), "found -1e-06"),
     },
+    "draw_insertion": {
+        "usual": (
+            partial(figures.draw_insertion, np.full((5, 3, 2, 10), 0.5), ["cooperative", "mean mask", "noise"]),
+            "insertion: cooperative 0.50, mean mask 0.50, noise 0.50",
+        ),
+        "six": (
+            partial(
+                figures.draw_insertion,
+                rng.random((3, 6, 2, 4)),
+                ["Grad-CAM", "sensitivity", "cooperative", "person", "noise", "mean mask"],
+            ),
+            "deletion: Grad-CAM",
+        ),
+    },
     "draw_inspection": {
         "usual": (
             partial(figures.draw_inspection, inspected(["train", "query", "gallery"], 30, 6), True),
@@ -317,6 +361,16 @@ EXAMPLES: dict[str, dict[str, Example]] = {
     "draw_intervals": {
         "usual": (partial(figures.draw_intervals, intervals(["ours", "colour"]), "mAP"), "colour: 70.0% (60.0% to"),
         "long": (partial(figures.draw_intervals, intervals([LONG]), LONG), LONG),
+    },
+    "draw_likeness": {
+        "usual": (
+            partial(figures.draw_likeness, failing({"": ["hat", "bag"]}).rename(columns={"group": "fact"})),
+            "for 2 facts, with simultaneous 95 % bands. Findings: hat -10.0%",
+        ),
+        "long, many": (
+            partial(figures.draw_likeness, failing({"": [LONG] * 25}).rename(columns={"group": "fact"})),
+            "25 facts",
+        ),
     },
     "draw_losses": {
         "usual": (partial(figures.draw_losses, {"a": [2.0, 1.0], "b": [2.5, 2.25]}, 2.4849), "Guessing costs 2.48."),
@@ -372,6 +426,10 @@ EXAMPLES: dict[str, dict[str, Example]] = {
             "1 competitive",
         ),
         "14 parts": (partial(figures.draw_network, SHAPE, 14, 256), "14 competitive"),
+    },
+    "draw_open_set": {
+        "usual": (partial(figures.draw_open_set, open_set([1e-5, 1e-4, 1e-3])), "nobody, rightly 90%, 90%, 90%"),
+        "one": (partial(figures.draw_open_set, open_set([0.01])), "At false-match rates of 0.01, of 400 queries"),
     },
     "draw_own_training": {
         "usual": (
@@ -437,6 +495,28 @@ EXAMPLES: dict[str, dict[str, Example]] = {
         "strangers": (
             partial(figures.draw_ranked_lists, pictures(1), [pictures(2)], [[None, None]]),
             "nobody says whom they show.",
+        ),
+    },
+    "draw_explanation": {
+        "usual": (
+            partial(figures.draw_explanation, pictures(2), {"cooperative": rng.normal(size=(2, 6, 3)).astype("f4")}),
+            "2 queries, each beside maps of what its match rests on: cooperative.",
+        ),
+        "nothing": (
+            partial(figures.draw_explanation, pictures(1), {f"map {i}": np.zeros((1, 6, 3), "f4") for i in range(6)}),
+            "map 5",
+        ),
+    },
+    "draw_failures": {
+        "usual": (
+            partial(figures.draw_failures, failing({"occluder": ["pole", "sign", "plant"], "view": ["front", "back"]})),
+            "occluder pole -10.0% (-15.0% to -5.0%)",
+        ),
+        "long, many": (
+            partial(
+                figures.draw_failures, failing({f"question {i}": [LONG, "b", "c", "d"] for i in range(20)}), "top1"
+            ),
+            "80 groups in 20 questions",
         ),
     },
     "draw_false_matches": {
@@ -587,6 +667,10 @@ EXAMPLES: dict[str, dict[str, Example]] = {
             "their mean, blind +5.0% (+3.0% to +7.0%), then +2.0% (+0.0% to +4.0%)",
         ),
         "two": (partial(figures.draw_worth, worths(["own", "mean"], [0, 0.5])), "its own 80.0%, then 30.0%"),
+        "rank-1": (
+            partial(figures.draw_worth, worths(["own", "uniform"], RATIOS), metric="top1"),
+            "rank-1 with nothing further hidden",
+        ),
     },
     "draw_worth_against_location": {
         "usual": (

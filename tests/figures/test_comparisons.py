@@ -7,6 +7,7 @@ from matplotlib.collections import LineCollection
 
 from scmlib import figures
 from scmlib.analysis.verdicts import MARGIN, ablation_summary
+from scmlib.figures.style import in_points
 
 
 def test_spread_says_mean_and_standard_deviation() -> None:
@@ -20,6 +21,32 @@ def test_intervals_reach_from_low_to_high() -> None:
     assert "ours: 70.0% (60.0% to 80.0%); colour: 20.0% (10.0% to 40.0%)" in figures.alt_text(figure)
     (bars,) = (lines for lines in figure.axes[0].collections if isinstance(lines, LineCollection))
     np.testing.assert_allclose([ends[:, 0] for ends in np.array(bars.get_segments())], [[0.6, 0.8], [0.1, 0.4]])
+
+
+def test_intervals_of_an_auc_are_no_per_cents() -> None:
+    table = pd.DataFrame({"mean": [0.7], "low": [0.6], "high": [0.8]}, index=["ours"])
+    figure = figures.draw_intervals(table, "AUC", form=".3f")
+    assert "ours: 0.700 (0.600 to 0.800)" in figures.alt_text(figure)
+    assert not any("%" in label.get_text() for label in figure.axes[0].get_xticklabels())
+
+
+def test_differences_of_shares_are_told_in_points() -> None:
+    axes = figures.new_figure(3, 3).subplots()
+    in_points(axes.xaxis)
+    told = axes.xaxis.get_major_formatter()
+    assert [told(x, 0) for x in (0.03, 0.0, -0.025, -1e-9)] == ["+3", "0", "\N{MINUS SIGN}2.5", "0"]
+
+
+def test_outcomes_that_stand_together_have_equally_many_decimals() -> None:
+    def said(*values: float) -> str:
+        names = dict(zip("abc", values, strict=False))
+        return figures.alt_text(figures.draw_guesses(dict.fromkeys(names), names))
+
+    assert said(57.61, 7.9) == "Guesses and outcomes. a: no guess, found 57.6; b: no guess, found 7.9."
+    assert "found 0.867; b: no guess, found 0.900" in said(0.8671, 0.9)
+    assert "found -9.51; b: no guess, found 0.00" in said(-9.51, -0.0001)
+    assert "found 128; b: no guess, found 4;" in said(128, 4, 2)
+    assert "found 2.5e-07" in said(2.5e-7)
 
 
 def test_ablation_shows_leads_intervals_and_verdicts() -> None:

@@ -91,10 +91,10 @@ def draw_camera_pairs(pairs: pd.DataFrame, metric: str = "mAP") -> Figure:
     for (y, x), said in words.items():
         dark = abs(cells[y, x]) > 0.6 * reach
         axes.text(x, y, said, ha="center", va="center", fontsize="small", color="white" if dark else "black")
-    axes.set_xticks(range(len(columns)), [f"{camera}\n{size[camera]} pictures" for camera in columns], fontsize="small")
+    axes.set_xticks(range(len(columns)), [f"{camera}\nn {size[camera]}" for camera in columns], fontsize="small")
     axes.set_yticks(range(len(rows)), rows, fontsize="small")
     axes.set(xlabel="camera of the gallery", ylabel="camera of the query")
-    figure.supxlabel("a triangle: a finding; without one: not resolved; n: queries", fontsize="small")
+    figure.supxlabel("triangle: a finding; none: not resolved; n: how many", fontsize="small")
     bar = figure.colorbar(drawn, ax=axes)
     in_points(bar.ax.yaxis)
     bar.set_label(f"{name}, difference to the other pairs in points", fontsize="small")

@@ -11,7 +11,8 @@ Lesson: notebooks/03_training.ipynb.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -169,6 +170,58 @@ def with_movement(step: Callable[..., object]) -> Callable[[Tensor, Tensor, Sequ
         return moved
 
     return movement
+
+
+def through_a_stop(
+    snapshot: Callable[[nn.Module, torch.optim.Optimizer], dict[str, Any] | None],
+) -> Callable[[int, int, int], Tensor | None]:
+    """A function that says what becomes of a little training that is stopped and goes on from a snapshot.
+
+    It takes numbers of steps (before the snapshot, after it and lost, after the new start) and gives the final weights
+    (3,); nothing where the snapshot is nothing. What a snapshot doesn't hold starts anew.
+    """
+
+    def fresh(seed: int) -> tuple[nn.Linear, torch.optim.Optimizer]:
+        torch.manual_seed(seed)
+        model = nn.Linear(3, 1, bias=False)
+        return model, torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+
+    def go_on(model: nn.Linear, optimizer: torch.optim.Optimizer, steps: int) -> None:
+        for _ in range(steps):
+            inputs = torch.randn(4, 3)
+            loss = (model(inputs) - inputs.sum(1, keepdim=True)).square().mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+
+    def weights(before: int, lost: int, after: int) -> Tensor | None:
+        model, optimizer = fresh(0)
+        go_on(model, optimizer, before)
+        kept = snapshot(model, optimizer)
+        if not isinstance(kept, dict):
+            return None
+        go_on(model, optimizer, lost)
+        model, optimizer = fresh(1)
+        model.load_state_dict(kept.get("model", model.state_dict()))
+        optimizer.load_state_dict(kept.get("optimizer", optimizer.state_dict()))
+        torch.set_rng_state(kept.get("random", torch.get_rng_state()))
+        go_on(model, optimizer, after)
+        return model.weight.detach()[0]
+
+    return weights
+
+
+@contextmanager
+def computing(threads: int = 1, onednn: bool = True) -> Iterator[None]:
+    """Inside, torch computes on so many threads of the CPU, and with oneDNN's routines or with its own alone."""
+    before = torch.get_num_threads(), torch.backends.mkldnn.enabled
+    torch.set_num_threads(threads)
+    torch.backends.mkldnn.enabled = onednn and before[1]
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before[0])
+        torch.backends.mkldnn.enabled = before[1]
 
 
 def assemble(pieces: Pieces, settings: Settings, classes: int) -> SCM:

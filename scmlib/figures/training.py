@@ -279,21 +279,22 @@ def draw_own_training(reference: Sequence[pd.DataFrame], own: pd.DataFrame, epoc
     return figure
 
 
-def draw_divergence(gaps: Mapping[str, Sequence[float]]) -> Figure:
+def draw_divergence(gaps: Mapping[str, Sequence[float]], unit: str = "epoch") -> Figure:
     """How far trainings move away from one that they should repeat, on a logarithmic scale.
 
     Args:
         gaps: by name, from before the first epoch on: the distance of the two networks' weights over their length.
+        unit: of the horizontal axis.
     """
     said = "; ".join(f"{name} {values[0]:.0e} before and {values[-1]:.0e} after" for name, values in gaps.items())
     most = max(len(values) for values in gaps.values())
-    figure = new_figure(9, 3.4, f"Distance of weights over {most - 1} epochs of training: {said}.")
+    figure = new_figure(9, 3.4, f"Distance of weights over {most - 1} {unit}s of training: {said}.")
     axes = figure.subplots()
     for i, ((name, values), colour) in enumerate(zip(gaps.items(), series(len(gaps)), strict=True)):
         style: dict[str, Any] = {"color": colour, "ls": LINES[i % len(LINES)], "marker": MARKERS[i % len(MARKERS)]}
-        axes.plot(range(len(values)), values, ms=5, label=name, **style)
+        axes.plot(range(len(values)), values, ms=5, markevery=max(1, len(values) // 12), label=name, **style)
     axes.set_yscale("symlog", linthresh=1e-8)  # zero has its place, too
-    axes.set(xlabel="epoch", ylabel="distance over length", ylim=(-1e-9, 10))
+    axes.set(xlabel=unit, ylabel="distance over length", ylim=(-1e-9, 10))
     axes.set_yticks([0, 1e-8, 1e-6, 1e-4, 1e-2, 1])
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     figure.legend(*axes.get_legend_handles_labels(), loc="outside right center", frameon=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import replace
 from typing import Any
 
@@ -20,12 +21,14 @@ from scmlib.model import SCM, masked_pools
 from scmlib.pieces import (
     Pieces,
     assemble,
+    computing,
     few_people,
     few_settings,
     forward,
     pk_batch,
     rate,
     stripes,
+    through_a_stop,
     train_pieces,
     training_step,
     with_gradient,
@@ -181,3 +184,35 @@ def test_the_pieces_are_the_librarys_own() -> None:
     assert (pieces.PartAffinity, pieces.clamp_unit, pieces.masked_pools) == (PartAffinity, clamp_unit, masked_pools)
     assert rate(1, 0.3, 2, 10, 1.0) < rate(2, 0.3, 2, 10, 1.0) == pytest.approx(0.3)
     assert stripes(3, 6, 2)[0, :2].sum() == 0
+
+
+def test_a_snapshot_of_everything_goes_on_as_if_nothing_had_stopped() -> None:
+    def keeping(*names: str, copied: Callable[[Any], Any] = deepcopy) -> Any:
+        def keep(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+            states = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "random": torch.get_rng_state()}
+            return {name: copied(states[name]) for name in names}
+
+        return keep
+
+    whole = ("model", "optimizer", "random")
+    unbroken = through_a_stop(keeping(*whole))(7, 0, 0)
+    assert unbroken is not None
+    resumed = through_a_stop(keeping(*whole))(3, 2, 4)
+    assert resumed is not None
+    assert torch.equal(resumed, unbroken)
+    lacking = [keeping(*(name for name in whole if name != lost)) for lost in whole]
+    for keep in [*lacking, keeping(*whole, copied=lambda state: state)]:
+        other = through_a_stop(keep)(3, 2, 4)
+        assert other is not None
+        assert not torch.allclose(other, unbroken, rtol=1e-2)
+    assert through_a_stop(lambda model, optimizer: None)(1, 1, 1) is None
+
+
+def test_threads_and_routines_are_put_back() -> None:
+    def now() -> tuple[int, bool]:
+        return torch.get_num_threads(), torch.backends.mkldnn.enabled
+
+    before = now()
+    with computing(before[0] + 1, onednn=False):
+        assert now() == (before[0] + 1, False)
+    assert now() == before

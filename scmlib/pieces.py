@@ -214,14 +214,13 @@ def through_a_stop(
 @contextmanager
 def computing(threads: int = 1, onednn: bool = True) -> Iterator[None]:
     """Inside, torch computes on so many threads of the CPU, and with oneDNN's routines or with its own alone."""
-    before = torch.get_num_threads(), torch.backends.mkldnn.enabled
+    before = torch.get_num_threads()
     torch.set_num_threads(threads)
-    torch.backends.mkldnn.enabled = onednn and before[1]
     try:
-        yield
+        with torch.backends.mkldnn.flags(enabled=onednn and bool(torch.backends.mkldnn.enabled)):
+            yield
     finally:
-        torch.set_num_threads(before[0])
-        torch.backends.mkldnn.enabled = before[1]
+        torch.set_num_threads(before)
 
 
 def assemble(pieces: Pieces, settings: Settings, classes: int) -> SCM:

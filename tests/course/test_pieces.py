@@ -210,7 +210,7 @@ def test_a_snapshot_of_everything_goes_on_as_if_nothing_had_stopped() -> None:
 
 def test_threads_and_routines_are_put_back() -> None:
     def now() -> tuple[int, bool]:
-        return torch.get_num_threads(), torch.backends.mkldnn.enabled
+        return torch.get_num_threads(), bool(torch.backends.mkldnn.enabled)
 
     before = now()
     with computing(before[0] + 1, onednn=False):

@@ -261,7 +261,10 @@ EXAMPLES: dict[str, dict[str, Example]] = {
             "resumed 0e+00 before and 0e+00 after; moved 1e-07 before and 5e-01 after",
         ),
         "long name": (partial(figures.draw_divergence, {LONG[:40]: [1e-9, 2.0]}), "over 1 epochs"),
-        "many steps": (partial(figures.draw_divergence, {"a": np.logspace(-7, 0, 300)}, "step"), "over 299 steps"),
+        "many steps": (
+            partial(figures.draw_divergence, {"a": np.logspace(-7, 0, 300).tolist()}, "step"),
+            "over 299 steps",
+        ),
     },
     "draw_gates": {
         "usual": (

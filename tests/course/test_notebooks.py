@@ -26,6 +26,9 @@ PARAMETERS = [
 ]
 TIME = r"(\d+) minutes to read, (\d+) to run, (\d+) for the exercises: (\d+) in all"
 EXERCISE = r"### Exercise (A?\d)\.(\d) · ([●○]{3}) · (\d+) minutes( · more)?"
+
+# Values that equal another number of their notebook by chance, so that nobody could take it for the answer.
+BY_CHANCE = {"04_ranking": {"94.2"}}  # rank-10 of the global embeddings, and queries whose person is rightly not found
 each = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
 
@@ -180,10 +183,9 @@ def test_no_answer_stands_before_its_prediction(path: Path) -> None:
         assert not any(shown(cell) for cell in notebook.cells[i:answer])
         before = " ".join(" ".join([cell.source, *shown(cell)]) for cell in notebook.cells[:answer])
         before = re.sub(r"base64,[^\"]*", "", before)
-        values = found_by_comparing(notebook.cells[answer])
-        told = [value for value in values if re.search(rf"(?<![-\d.]){re.escape(value)}(?!\d)", before)]
-        # One of several numbers may stand there by chance, as the value of something else.
-        assert len(told) <= len(values) // 2, f"{told} of {values} are told before they are asked"
+        for value in found_by_comparing(notebook.cells[answer]) - BY_CHANCE.get(path.stem, set()):
+            told = re.search(rf"(?<![-\d.]){re.escape(value)}(?!\d)", before)
+            assert not told, f"{value} is told before it is asked"
 
 
 @each

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from docs import frames, links, live, pages, quiz
+from docs import badges, frames, links, live, pages, quiz
 from scmlib.errors import BadInput
 
 ROOT = Path(__file__).parents[1]
@@ -42,6 +42,8 @@ def build(out: Path, *, whole: bool = True) -> Path:
     for folder in (source, site):
         shutil.rmtree(folder, ignore_errors=True)
     pages.stage(ROOT, source, members=whole)
+    elsewhere = source / "elsewhere.md"
+    elsewhere.write_text(badges.at_home(elsewhere.read_text(), badges.repository(ROOT)))
     with (source / "teaching.md").open("a") as guide:
         guide.write(quiz.outcomes())
     study = live.open_site_study(out / "world")

@@ -21,6 +21,8 @@ HEADING = re.compile(r"^(#+) (.+)$", re.MULTILINE)
 IMAGE = re.compile(r'<img src="data:image/(\w+);base64,([^"]+)" alt="([^"]*)"')
 CAPTION = re.compile(r"^\**(Figure \w+\.\d+\.?.*)", re.MULTILINE)
 
+MARKS = re.compile(r"\[([^\]]+)\]\([^)]*\)|\*+|`")  # links, whose words stay, emphasis and code
+
 
 def notebooks(root: Path) -> list[Path]:
     """The notebooks of the course in their order, appendices last."""
@@ -144,11 +146,13 @@ def pictures(notebook: NotebookNode) -> Iterator[Picture]:
             heading = ([heading] + [match[2] for match in HEADING.finditer(cell.source)])[-1]
             continue
         around = [c.source for c in cells[max(0, number - 1) : number + 2] if c.cell_type == "markdown"]
-        captions = [match[1] for text in reversed(around) for match in CAPTION.finditer(text)]
-        for output in cell.outputs:
-            for match in IMAGE.finditer("".join(output.get("data", {}).get("text/html", ""))):
-                caption = captions[0] if captions else ""
-                yield Picture(base64.b64decode(match[2]), match[1], html.unescape(match[3]), caption, heading)
+        captions = next(filter(None, map(CAPTION.findall, reversed(around))), [""])
+        pages = ("".join(output.get("data", {}).get("text/html", "")) for output in cell.outputs)
+        found = [match for page in pages for match in IMAGE.finditer(page)]
+        if len(captions) != len(found):  # frames of a filmstrip share one
+            captions = captions[:1] * len(found)
+        for match, caption in zip(found, captions, strict=True):
+            yield Picture(base64.b64decode(match[2]), match[1], html.unescape(match[3]), caption, heading)
 
 
 def write_gallery(root: Path, source: Path) -> None:
@@ -162,7 +166,7 @@ def write_gallery(root: Path, source: Path) -> None:
         for number, picture in enumerate(pictures(notebook), 1):
             file = folder / f"{path.stem}_{number}.{picture.suffix}"
             file.write_bytes(picture.content)
-            words = html.escape(picture.caption or picture.heading)
+            words = html.escape(MARKS.sub(r"\1", picture.caption) or picture.heading)
             parts.append(
                 f'<figure><a href="notebooks/{path.stem}.html"><img loading="lazy" src="_static/gallery/{file.name}" '
                 f'alt="{html.escape(picture.alt)}"></a><figcaption>{words}</figcaption></figure>'

@@ -14,10 +14,11 @@ test: lint  ## lint, types and all tests
 unit: .venv/ready  ## the tests that train nothing long
 	$(BIN)/pytest -m "not slow"
 
-torture: .venv/ready  ## files from strangers, a million spoilt inputs for the parsers, 20 kills (an hour and a half on a core)
+torture: .venv/ready  ## files from strangers, a million spoilt inputs for the parsers, 20 kills, long use
 	$(BIN)/pytest tests/torture/test_corpus.py
 	$(BIN)/python -m tests.torture.fuzz 1000000
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.torture.kills 20
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.torture.long_use 1000
 
 lint: .venv/ready
 	$(BIN)/ruff check .

@@ -17,13 +17,16 @@ from typing import Any, NamedTuple
 from ipywidgets import ToggleButtons
 from PIL import Image
 
-from scmlib.course import explore_world
+from scmlib.analysis.occlusion import embedding_groups
+from scmlib.analysis.worth import worth
+from scmlib.course import SHARES, explore_world
 from scmlib.explorers import (
     explore_masks,
     explore_prior,
     explore_ranking,
     explore_schedule,
     explore_search,
+    explore_worth,
     occlusion_lab,
 )
 from scmlib.explorers.widgets import Explorer
@@ -73,6 +76,8 @@ def moving(study: Study) -> dict[str, tuple[Explorer, list[Control]]]:
     """The explorers by name, each with the controls that it has on the page."""
     world, prior, schedule = explore_world(study), explore_prior(), explore_schedule()
     masks, lab, lists, asked = (make(study) for make in (explore_masks, occlusion_lab, explore_ranking, explore_search))
+    curves = worth(study.model, study.data, ratios=SHARES, groups=embedding_groups(study.model.embedding_names))
+    exchanged = explore_worth(curves)
     h, parts = study.model.config.grid[0], range(1, study.model.config.num_parts + 1)
     person, rates = asked.controls["person"].options, asked.controls["rate"].options[-3:]  # a rarer one is no pair here
     in_front = ["vehicle", "plant", "pedestrian"]
@@ -96,6 +101,10 @@ def moving(study: Study) -> dict[str, tuple[Explorer, list[Control]]]:
         "explore_search": (
             asked,
             controls(asked, query=spread(asked, "query", 4), rate=rates, person=person),
+        ),
+        "explore_worth": (
+            exchanged,
+            controls(exchanged, **{name: control.options for name, control in exchanged.controls.items()}),
         ),
         "explore_prior": (
             prior,

@@ -19,6 +19,7 @@ from .explorers.calls import explore_prior as explore_prior
 from .explorers.calls import explore_ranking as explore_ranking
 from .explorers.calls import explore_schedule as explore_schedule
 from .explorers.calls import explore_search as explore_search
+from .explorers.calls import explore_worth as explore_worth
 from .explorers.calls import find_her as find_her
 from .explorers.calls import occlusion_lab as occlusion_lab
 from .inference import embed as embed

@@ -149,22 +149,24 @@ def with_gradient(loss: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor,
     return value_and_gradient
 
 
-def with_movement(step: Callable[..., object]) -> Callable[[Tensor, Tensor, Sequence[float]], Tensor]:
+def with_movement(step: Callable[..., object]) -> Callable[..., Tensor]:
     """A function that says how far a training step moves the weights of a linear regression.
 
-    It takes inputs (N, D), targets (N,) and the learning rate of each step, and gives the movement (D,) from weights of
-    1.
+    It takes inputs (N, D), targets (N,), the learning rate of each step and, if not the step's own, momentum and decay.
+    It gives the movement (D + 1,) of the weights and, last, of the constant, which is a tensor of its own; all begin
+    at 1.
 
     Raises:
         ValueError: the weights stay where they are, as those of a stub do.
     """
 
-    def movement(inputs: Tensor, targets: Tensor, rates: Sequence[float]) -> Tensor:
-        weights = torch.ones(inputs.shape[1], requires_grad=True)
-        velocities = [torch.zeros_like(weights)]
+    def movement(inputs: Tensor, targets: Tensor, rates: Sequence[float], *momentum_and_decay: float) -> Tensor:
+        weights = [torch.ones(size, requires_grad=True) for size in (inputs.shape[1], 1)]
+        velocities = [torch.zeros_like(weight) for weight in weights]
         for rate in rates:
-            step((inputs @ weights - targets).square().mean(), [weights], velocities, rate)
-        moved = weights.detach() - 1
+            loss = (inputs @ weights[0] + weights[1] - targets).square().mean()
+            step(loss, weights, velocities, rate, *momentum_and_decay)
+        moved = torch.cat(weights).detach() - 1
         if not moved.any():
             raise ValueError("the weights stay where they were: write your lines, and change the weights in place")
         return moved
@@ -217,7 +219,8 @@ def computing(threads: int = 1, onednn: bool = True) -> Iterator[None]:
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        with torch.backends.mkldnn.flags(enabled=onednn and bool(torch.backends.mkldnn.enabled)):
+        enabled = onednn and bool(torch.backends.mkldnn.enabled)
+        with torch.backends.mkldnn.flags(enabled, allow_tf32=None):  # setting it warns: TF32 is for Intel's GPUs alone
             yield
     finally:
         torch.set_num_threads(before)

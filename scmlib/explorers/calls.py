@@ -11,6 +11,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 from ipywidgets import Checkbox, Combobox, FloatSlider, IntSlider, SelectionSlider, ToggleButtons
 from matplotlib.figure import Figure
@@ -24,6 +25,7 @@ from scmlib.explorers.facts import MaskFacts, Probe, Ranker, mask_facts, open_se
 from scmlib.explorers.widgets import Explorer, put_pictures
 from scmlib.figures.masks import draw_prior
 from scmlib.figures.training import draw_schedule
+from scmlib.figures.worth import draw_worth_against_location
 from scmlib.model import embedding_names
 from scmlib.runs import Study, open_study
 from scmlib.settings import Settings, recipe
@@ -226,6 +228,33 @@ def explore_search(run: Study | str | Path, dataset: str = "", dataset_root: str
             "query": _query_control(study),
             "rate": SelectionSlider(description="false matches", options=rates, value=FALSE_MATCH_RATE),
             "person": ToggleButtons(description="the person", options=[("is there", True), ("isn't", False)]),
+        },
+    )
+
+
+def explore_worth(table: pd.DataFrame) -> Explorer:
+    """What masks are worth beside how well they locate the person, for a hidden share and a group of embeddings.
+
+    Args:
+        table: what `scmlib.analysis.worth.worth` gives of a drawn world, for one hidden share or more.
+
+    Raises:
+        BadInput: a table of data without index maps, or one in which nothing further is hidden.
+    """
+    if table["auc"].isna().all():
+        raise BadInput("Only a drawn world knows where the person is, and this table is of other data: it has no AUC.")
+    shares = [(f"{ratio:.0%}", float(ratio)) for ratio in sorted(table["ratio"].unique()) if ratio]
+    if not shares:
+        raise BadInput("Nothing further is hidden in this table: give `worth` at least one ratio above 0.")
+
+    def draw(ratio: float, embeddings: str) -> Figure:
+        return draw_worth_against_location(table[table["ratio"].isin([0, ratio]) & (table["embeddings"] == embeddings)])
+
+    return Explorer(
+        draw,
+        {
+            "ratio": SelectionSlider(description="further hidden", options=shares, value=shares[-1][1]),
+            "embeddings": ToggleButtons(description="embeddings", options=list(table["embeddings"].unique())),
         },
     )
 

@@ -149,12 +149,12 @@ def draw_mask_steps(picture: Tensor, start: Tensor, prior: Tensor, maps: Tensor,
         spans = [f"{float(x.min()):z.2f} to {float(x.max()):z.2f}" for x in (first, learned, seen, mask)]
         row = [Panel(picture, f"part {part}")]
         row.append(blocks(first, 1.0, shape, "first prior", spans[0]))
-        row.append(blocks(learned, float(prior.max()), shape, "learned prior", spans[1]))
+        row.append(blocks(learned, float(prior.abs().max()), shape, "learned prior", spans[1], signed=True))
         row.append(blocks(seen, float(seen.abs().max()), shape, "map", spans[2], signed=True))
         row.append(Panel(blend(picture, mask, 1.0, 1.0), "mask", spans[3]))
         rows.append(row)
         told.append(f"part {part}: prior {spans[0]}, learned {spans[1]}, map {spans[2]}, mask {spans[3]}")
-    text = "prior and mask: dark is 0; map: purple above 0, orange below"
+    text = "first prior and mask: dark is 0; learned prior and map: purple above 0, orange below"
     return draw_panels(rows, f"From prior to mask. {'; '.join(told)}.", height=1.9, text=text)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
@@ -175,6 +176,8 @@ def test_what_a_step_does_is_how_far_it_moves() -> None:
     moved = with_movement(training_step)(inputs, targets, [0.1, 0.1])
     assert moved[0] < -0.5
     assert -4e-4 < float(moved[1]) < 0  # decay alone
+    plain = with_movement(training_step)(inputs, targets, [0.1], 0, 0)  # neither momentum nor decay
+    assert plain.tolist() == pytest.approx([-0.8, 0, -0.5])  # a tenth of the gradients 8 and 0, and 5 for the constant
     with pytest.raises(ValueError, match="the weights stay"):
         with_movement(lambda *_: None)(inputs, targets, [0.1])
 
@@ -213,6 +216,6 @@ def test_threads_and_routines_are_put_back() -> None:
         return torch.get_num_threads(), bool(torch.backends.mkldnn.enabled)
 
     before = now()
-    with computing(before[0] + 1, onednn=False):
+    with warnings.catch_warnings(action="error"), computing(before[0] + 1, onednn=False):
         assert now() == (before[0] + 1, False)
     assert now() == before

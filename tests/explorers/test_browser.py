@@ -159,6 +159,7 @@ MOVES = {  # of each explorer of a notebook, from top to bottom
     "03_training": [SLIDERS],
     "04_ranking": [SLIDERS | BOXES, BUTTONS | SLIDERS],
     "05_do_the_masks_see": [BUTTONS | SLIDERS],
+    "06_are_they_worth_it": [BUTTONS | SLIDERS],
 }
 
 

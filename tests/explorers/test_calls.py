@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from ipywidgets import Checkbox, SelectionSlider, ToggleButtons
 
@@ -21,9 +22,12 @@ from scmlib import (
     explore_ranking,
     explore_schedule,
     explore_search,
+    explore_worth,
     find_her,
     occlusion_lab,
 )
+from scmlib.analysis.occlusion import embedding_groups
+from scmlib.analysis.worth import worth
 from scmlib.data.datasets import open_dataset
 from scmlib.errors import BadInput
 from scmlib.explorers.widgets import ERROR, Explorer
@@ -41,12 +45,24 @@ def her(study: Study) -> Explorer:
     return find_her(study.pictures([query])[0], study.pictures([*others, match]), [False, False, True])
 
 
+def curves(study: Study) -> pd.DataFrame:
+    """Masks exchanged, with nothing further hidden and with two shares."""
+    return worth(
+        study.model,
+        study.data,
+        kinds=["block"],
+        ratios=[0.2, 0.5],
+        groups=embedding_groups(study.model.embedding_names),
+    )
+
+
 OPENERS: dict[str, Callable[[Study], Explorer]] = {
     "her": her,
     "masks": explore_masks,
     "lab": occlusion_lab,
     "ranking": explore_ranking,
     "search": explore_search,
+    "worth": lambda study: explore_worth(curves(study)),
     "prior": lambda study: explore_prior(),
     "schedule": lambda study: explore_schedule(),
 }
@@ -125,6 +141,14 @@ def test_an_explorer_opens_a_run_on_the_data_it_is_told(study: Study, run: Path,
             opener(run, dataset_root="nowhere")
         with pytest.raises(BadInput, match="open on its data already"):
             opener(study, "synthetic")
+
+
+def test_worth_without_answers_or_shares_is_a_sentence(study: Study) -> None:
+    table = curves(study)
+    with pytest.raises(BadInput, match="it has no AUC"):
+        explore_worth(table.assign(auc=np.nan))
+    with pytest.raises(BadInput, match="at least one ratio above 0"):
+        explore_worth(table[table["ratio"] == 0])
 
 
 def test_no_embedding_chosen_is_a_sentence(study: Study) -> None:

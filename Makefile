@@ -4,7 +4,7 @@ BIN := .venv/bin
 
 .PHONY: demo test unit torture lint bench lab learner reading teaching print notebooks site clean
 
-demo: .venv/ready  ## the main job: draw a world, train, evaluate, report (two to four minutes on 2 cores)
+demo: .venv/ready  ## the main job: draw a world, train, evaluate, report (two to six minutes on 2 cores)
 	$(BIN)/scm demo
 
 # One thread a process: torch would start one a core in each, and they would fight for the cores.

@@ -253,7 +253,7 @@ def explore_worth(table: pd.DataFrame) -> Explorer:
     return Explorer(
         draw,
         {
-            "ratio": SelectionSlider(description="further hidden", options=shares, value=shares[-1][1]),
+            "ratio": SelectionSlider(description="further hidden", options=shares),
             "embeddings": ToggleButtons(description="embeddings", options=list(table["embeddings"].unique())),
         },
     )

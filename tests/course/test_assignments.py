@@ -96,7 +96,7 @@ def test_nbgrader_gives_the_points(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     config = PyFileConfigLoader("nbgrader_config.py").load_config()
     config.CourseDirectory.root = str(tmp_path)
     api = NbGraderAPI(config=config)
-    for path in NOTEBOOKS:
+    for path in NOTEBOOKS[:2]:  # nbgrader takes seconds for each; the test above tries what it gets of all
         assert api.generate_assignment(path.stem)["success"]
         release = tmp_path / "release" / path.stem / path.name
         learners = read(release)

@@ -210,13 +210,13 @@ def test_memory_is_steady(name: str, study: Study) -> None:
         for i in range(times):
             slider.value = (i % 11) / 10
 
-    move(60)
+    move(30)
     gc.collect()
     tracemalloc.start()
-    move(60)
+    move(30)
     gc.collect()
     first = tracemalloc.get_traced_memory()[0]
-    move(380 if name == "masks" else 60)
+    move(60)
     gc.collect()
     grown = tracemalloc.get_traced_memory()[0] - first
     tracemalloc.stop()

@@ -11,7 +11,6 @@ from contextvars import ContextVar
 from typing import TypeVar
 
 import torch
-from accelerate import PartialState
 from torch import Tensor
 from torch import distributed as dist
 
@@ -30,6 +29,8 @@ def on_cpu() -> bool:
 def connect() -> None:
     """Let the processes find each other, once: NCCL carries what lies on GPUs, gloo the rest."""
     if number() > 1:
+        from accelerate import PartialState  # takes 0.2 s to import, which one process alone needn't spend
+
         PartialState(cpu=on_cpu(), **({} if on_cpu() else {"backend": "cuda:nccl,cpu:gloo"}))
 
 
